@@ -111,8 +111,9 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
     refused[reason]++
     throw error
   }
-  const takeTurn = ({ id }: Principal) => {
-    if (id === OWNER.id || requestsPerMinute === 0) return
+  const takeTurn = ({ kind, id }: Principal) => {
+    // a person's id is the provider's, and may be anything
+    if ((kind === 'token' && id === OWNER.id) || requestsPerMinute === 0) return
     const limiter = limiters.get(id) ?? createRateLimiter()
     limiter.limit = { requests: requestsPerMinute, seconds: 60 }
     limiters.set(id, limiter)
@@ -164,7 +165,9 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
     },
 
     guardStream({ kind, start }, principal) {
-      const open = [...streams].filter((stream) => stream.principal.id === principal.id).length
+      const open = [...streams].filter(
+        (stream) => stream.principal.id === principal.id && stream.principal.kind === principal.kind,
+      ).length
       if (open >= streamsPerToken) {
         const have = `${whoIs(principal)} has ${counted(open, 'event stream')} open, and ${streamsPerToken} are allowed`
         return refuse('streams', tooMany(`${have}; close one`, 1))

@@ -1,11 +1,11 @@
 // Ties every change of the state to whoever asked for it: what a handler changes while it runs, across everything it awaits, is
-// its caller's; what changes outside of any request is the lab's own doing.
+// its caller's; what changes outside of any request is the lab's own doing. The entry is committed together with the change.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Json, LabState, Touched } from '../config/lab-state.ts'
-import { type AuditEntry, type AuditedChange, withoutSecrets } from '../store/audit-log.ts'
+import { type AuditEntry, type AuditedChange, type OpenAuditEntry, withoutSecrets } from '../store/audit-log.ts'
 import { roleFor } from './access-control.ts'
-import type { ApiPorts } from './ports.ts'
+import type { ApiPorts, ControlPlaneChange } from './ports.ts'
 import type { ApiResponse } from './response.ts'
 import type { Route, RouteCall } from './router.ts'
 
@@ -14,39 +14,62 @@ export interface Auditor {
   run(route: Route, call: Omit<RouteCall, 'noteChange'>, path: string): Promise<ApiResponse>
 }
 
+/** Something that is being done, and what it has changed so far. */
 interface Doing {
+  readonly by: Pick<AuditEntry, 'who' | 'from' | 'action' | 'target'>
+  /** revisions of the state: before the first of its changes, and by the last */
   before: number | undefined
+  revision: number | undefined
   readonly changes: AuditedChange[]
+  readonly entry: OpenAuditEntry
 }
 
 export function createAuditor({ plane, audit }: Pick<ApiPorts, 'plane' | 'audit'>): Auditor {
   const current = new AsyncLocalStorage<Doing>()
-  let known = plane.current()
-  plane.subscribe((snapshot, { revision, touched, member }) => {
-    const changes = touched.map((touch) => changeOf(touch, known.state, snapshot.state))
-    const before = known.revision
-    known = snapshot
-    const doing = current.getStore()
-    if (doing !== undefined) {
-      doing.before ??= before
-      doing.changes.push(...changes)
-    } else if (changes.length > 0) {
-      const action = member === undefined ? 'a change outside the API' : 'a change at another member'
-      const who = member === undefined ? LAB : { ...LAB, id: member, name: `member ${member}` }
-      audit.append({ who, from: '', action, target: '', revision_before: before, revision, ...all(changes) })
-    }
+  const begin = (by: Doing['by']): Doing => ({
+    by,
+    before: undefined,
+    revision: undefined,
+    changes: [],
+    entry: audit.begin(),
   })
+  const outside = ({ member }: ControlPlaneChange): Doing => {
+    const action = member === undefined ? 'a change outside the API' : 'a change at another member'
+    const who = member === undefined ? LAB : { ...LAB, id: member, name: `member ${member}` }
+    return begin({ who, from: '', action, target: '' })
+  }
+  const witnessed = new WeakMap<ControlPlaneChange, () => void>()
+  plane.witness((next, change) => {
+    const { state, revision: before } = plane.current()
+    const changes = change.touched.map((touch) => changeOf(touch, state, next.state))
+    const asked = current.getStore()
+    const doing = asked ?? outside(change)
+    const all = entryOf(doing, {
+      before: doing.before ?? before,
+      revision: change.revision,
+      changes: [...doing.changes, ...changes],
+    })
+    witnessed.set(change, () => {
+      doing.before ??= before
+      doing.revision = change.revision
+      doing.changes.push(...changes)
+      if (asked === undefined && changes.length > 0) doing.entry.close(all)
+    })
+    if (changes.length > 0) doing.entry.keep(all)
+  })
+  // only now is it made: the commit may have failed after its witness
+  plane.subscribe((_snapshot, change) => witnessed.get(change)?.())
 
   return {
     async run(route, call, path) {
-      const doing: Doing = { before: undefined, changes: [] }
+      const by = { who: whoIs(call), from: call.peer, action: `${route.method} ${route.path}`, target: path }
+      const doing = begin(by)
       const now = plane.current().revision
       const record = (isDone: boolean) => {
         const isAct = isDone && route.access === 'token' && route.method !== 'GET' && roleFor(route) !== 'viewer'
-        if (doing.changes.length === 0 && !isAct) return
-        const revisions = { revision_before: doing.before ?? now, revision: plane.current().revision }
-        const action = `${route.method} ${route.path}`
-        audit.append({ who: whoIs(call), from: call.peer, action, target: path, ...revisions, ...all(doing.changes) })
+        const { changes, before = now, revision = plane.current().revision } = doing
+        if (changes.length === 0 && !isAct) return
+        doing.entry.close(entryOf(doing, { before, revision, changes }))
       }
       let isDone = false
       try {
@@ -61,6 +84,16 @@ export function createAuditor({ plane, audit }: Pick<ApiPorts, 'plane' | 'audit'
   }
 }
 
+interface Done {
+  readonly before: number
+  readonly revision: number
+  readonly changes: readonly AuditedChange[]
+}
+
+function entryOf({ by }: Doing, { before, revision, changes }: Done): Parameters<OpenAuditEntry['close']>[0] {
+  return { ...by, revision_before: before, revision, changes, changes_left_out: 0 }
+}
+
 const LAB: AuditEntry['who'] = { kind: 'lab', id: '', name: 'the lab itself', role: null }
 
 function whoIs({ principal, user }: Omit<RouteCall, 'noteChange'>): AuditEntry['who'] {
@@ -69,10 +102,6 @@ function whoIs({ principal, user }: Omit<RouteCall, 'noteChange'>): AuditEntry['
     return { kind, id, name, role }
   }
   return user === '' ? LAB : { kind: 'user', id: user, name: user, role: null }
-}
-
-function all(changes: readonly AuditedChange[]) {
-  return { changes, changes_left_out: 0 }
 }
 
 function changeOf({ kind, id, action }: Touched, before: LabState, after: LabState): AuditedChange {

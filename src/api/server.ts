@@ -189,7 +189,9 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     const index = found.kind === 'none' && isNavigation(method, request.headers) ? ports.page?.('/') : undefined
     if (index !== undefined) return { ...sendPage(index, {}), status: 404 }
     const caller = await access.admit(request, found.kind === 'route' ? found.route : undefined, { client, site })
-    if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())
+    // by the route: a path may be written in several ways
+    const path = found.kind === 'route' ? found.route.path : url.path
+    if (path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())
     checkSupported(url.path)
     if (found.kind === 'none') throw noRoute(method, url.path)
     if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)

@@ -329,7 +329,8 @@ function nameOf(
   const found = [isVerified === false ? undefined : email, user, name].find(
     (text) => typeof text === 'string' && text !== '',
   )
-  return (typeof found === 'string' ? found : subject).slice(0, 200)
+  // the provider's people may choose their names themselves, and terminals show them
+  return (typeof found === 'string' ? found : subject).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\u{FFFD}').slice(0, 200)
 }
 
 function unreachable(provider: string, thrown: unknown): SignInError {

@@ -1,5 +1,5 @@
 // Who changed what: one entry per change, kept with the state for a while and written to a file as NDJSON for good. Secrets are
-// taken out before an entry is made; an entry that cannot be stored is reported and stops nothing.
+// taken out before an entry is made; a change of the state and its entry are one commit, so that neither is there without the other.
 
 import type { Json } from '../config/lab-state.ts'
 import type { Shelf } from './journal.ts'
@@ -15,7 +15,7 @@ export interface AuditedChange {
 }
 
 export interface AuditEntry {
-  /** counted on from 1 */
+  /** counted on from 1; one is missing where the disk refused a change together with its entry */
   readonly id: number
   /** RFC 3339, by the machine's clock */
   readonly at: string
@@ -43,9 +43,21 @@ export interface AuditEntry {
 }
 
 export interface AuditLog {
-  append(entry: Omit<AuditEntry, 'id' | 'at'>): void
+  /** A new entry, of which nothing is kept yet. */
+  begin(): OpenAuditEntry
   /** what is still kept, oldest first */
   list(): readonly AuditEntry[]
+}
+
+type Audited = Omit<AuditEntry, 'id' | 'at'>
+
+/** An entry of something that is being done. */
+export interface OpenAuditEntry {
+  /** Keeps what was done so far, in the place of what was kept before: called within a commit of the state it is part of that.
+   *  Throws ChangeError `change.disk`. */
+  keep(about: Audited): void
+  /** Keeps it for good. What cannot be kept any more is reported. */
+  close(about: Audited): void
 }
 
 export interface AuditLogOptions {
@@ -73,21 +85,35 @@ export function openAuditLog({ shelf, file, keepMs, onProblem, now = Date.now }:
     }
   }
   return {
-    append(about) {
-      const at = now()
-      const changes = about.changes.slice(0, MOST_CHANGES).map(shortened)
-      const left = about.changes_left_out + about.changes.length - changes.length
-      const entry = { id: ++last, at: new Date(at).toISOString(), ...about, changes, changes_left_out: left }
-      const line = JSON.stringify(entry)
-      file?.push(line)
-      try {
-        shelf.put(String(entry.id), line)
-        kept.push({ key: String(entry.id), at })
-        dropOld()
-      } catch (thrown) {
-        onProblem(
-          `an entry of the audit could not be kept: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-        )
+    begin() {
+      let made: { readonly key: string; readonly at: number } | undefined
+      let written: string | undefined
+      const lineOf = (about: Audited) => {
+        made ??= { key: String(++last), at: now() }
+        const changes = about.changes.slice(0, MOST_CHANGES).map(shortened)
+        const left = about.changes_left_out + about.changes.length - changes.length
+        const stamp = { id: Number(made.key), at: new Date(made.at).toISOString() }
+        return { made, line: JSON.stringify({ ...stamp, ...about, changes, changes_left_out: left }) }
+      }
+      return {
+        keep(about) {
+          const { made, line } = lineOf(about)
+          shelf.put(made.key, line)
+          written = line
+        },
+        close(about) {
+          const { made, line } = lineOf(about)
+          file?.push(line)
+          try {
+            if (written !== line) shelf.put(made.key, line)
+            kept.push(made)
+            dropOld()
+          } catch (thrown) {
+            onProblem(
+              `an entry of the audit could not be kept: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+            )
+          }
+        },
       }
     },
     list: () => {

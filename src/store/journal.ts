@@ -19,8 +19,9 @@ export interface Journal {
   readonly revision: number
   /** Every row, in the order the documents were first written. */
   load(): readonly JournalRow[]
-  /** Throws ChangeError `change.disk`; then nothing was written. */
-  commit(changes: readonly RowChange[], revision: number): void
+  /** `also` may write to shelves: that is part of the same commit, and what it throws undoes all of it. Throws ChangeError
+   *  `change.disk`; then nothing was written. */
+  commit(changes: readonly RowChange[], revision: number, also?: () => void): void
   /** What is kept beside the documents and is part of no revision. */
   shelf(name: ShelfName): Shelf
   /** Attempts a commit that changes nothing: why it failed, or undefined. Writes to the disk and waits for it. */
@@ -53,7 +54,7 @@ export function memoryJournal(): Journal {
     },
     revision: 0,
     load: () => [],
-    commit: () => undefined,
+    commit: (_changes, _revision, also) => also?.(),
     whyNotWritable: () => undefined,
     close: () => undefined,
   }

@@ -179,16 +179,17 @@ class SqliteJournal implements Journal {
     return readRows(this.#database)
   }
 
-  commit(changes: readonly RowChange[], revision: number): void {
+  commit(changes: readonly RowChange[], revision: number, also?: () => void): void {
     try {
       this.#database.exec('BEGIN IMMEDIATE')
       for (const change of changes) this.#write(change)
       this.#database.prepare('UPDATE revision SET value = ?').run(revision)
+      also?.()
       this.#database.exec('COMMIT')
     } catch (thrown) {
       this.#rollBack()
       this.#needed = Math.max(PROBE_BYTES, sizeOf(changes))
-      throw notWritten(thrown)
+      throw thrown instanceof ChangeError ? thrown : notWritten(thrown)
     }
   }
 

@@ -2,7 +2,7 @@
 // logs are in it; hashes of named tokens and the audit are.
 
 import { createHash } from 'node:crypto'
-import { KINDS, type Kind } from '../config/lab-state.ts'
+import { KINDS, type Kind, ROLES } from '../config/lab-state.ts'
 import { compareVersions, ownVersion } from '../config/own-package.ts'
 import { type InputError, inputError } from '../errors/issue.ts'
 import type { JournalRow, ShelfName } from './journal.ts'
@@ -52,11 +52,17 @@ export function parseStateFile(text: string, file: string): StateContents {
   if (typeof written !== 'string') throw foreign(file)
   if (/^\d/.test(written) && compareVersions(written, ownVersion()) > 0) throw usedByNewer(file, written, ownVersion())
   if (digestOf({ revision, documents, shelves }) !== sha256) throw damaged(file, 'its checksum is another')
-  if (!Number.isSafeInteger(revision) || !Array.isArray(documents)) throw damaged(file, 'it has no documents')
-  const shelf = (name: ShelfName) => shelfOf(Object(shelves)[name] ?? [], file)
+  if (!isCount(revision) || !Number.isInteger(revision) || !Array.isArray(documents))
+    throw damaged(file, 'it has no documents, or no revision')
+  const shelf = (name: ShelfName) => shelfOf(name, Object(shelves)[name] ?? [], file)
+  const rows = documents.map((document: unknown) => rowOf(Object(document), file))
+  checkOnce(
+    rows.map(({ kind, id }) => `${kind}/${id}`),
+    file,
+  )
   return {
-    revision: Number(revision),
-    rows: documents.map((document: unknown) => rowOf(Object(document), file)),
+    revision,
+    rows,
     shelves: { token: shelf('token'), audit: shelf('audit'), policy: shelf('policy') },
   }
 }
@@ -76,7 +82,7 @@ function rowOf(document: Readonly<Record<string, unknown>>, file: string): Journ
   if (
     !isKind(kind) ||
     typeof id !== 'string' ||
-    value === undefined ||
+    Object(value).id !== id ||
     !isNumber(version) ||
     !isNumber(createdAt) ||
     !isNumber(updatedAt) ||
@@ -89,13 +95,63 @@ function rowOf(document: Readonly<Record<string, unknown>>, file: string): Journ
   return { kind, id, body: JSON.stringify(value), version, createdAt, updatedAt, deletedAt, source, seed }
 }
 
-function shelfOf(records: unknown, file: string): ShelfRecord[] {
+function shelfOf(name: ShelfName, records: unknown, file: string): ShelfRecord[] {
   if (!Array.isArray(records)) throw damaged(file, 'its shelves cannot be read')
-  return records.map((record: unknown) => {
+  const read = records.map((record: unknown) => {
     const { key, value } = Object(record)
-    if (typeof key !== 'string' || value === undefined) throw damaged(file, 'its shelves cannot be read')
+    if (typeof key !== 'string' || !IS_RECORD[name](key, Object(value))) {
+      throw damaged(file, `\`${String(key)}\` is no ${RECORDS[name]} this version knows`)
+    }
     return { key, body: JSON.stringify(value) }
   })
+  checkOnce(
+    read.map(({ key }) => `${name}/${key}`),
+    file,
+  )
+  return read
+}
+
+const RECORDS: Readonly<Record<ShelfName, string>> = {
+  token: 'token',
+  audit: 'entry of the audit',
+  policy: 'revision of the rules',
+}
+
+type IsRecord = (key: string, value: Readonly<Record<string, unknown>>) => boolean
+
+/** What whoever reads the shelf again takes for granted. */
+const IS_RECORD: Readonly<Record<ShelfName, IsRecord>> = {
+  token: (key, { id, name, role, createdAt, expiresAt, lastUsedAt, hash, cookieHash }) =>
+    id === key &&
+    [name, hash, cookieHash].every((text) => typeof text === 'string') &&
+    ROLES.some((known) => known === role) &&
+    isCount(createdAt) &&
+    [expiresAt, lastUsedAt].every((at) => at === null || isCount(at)),
+  audit: (key, { id, at, who, changes }) =>
+    isCount(id) &&
+    String(id) === key &&
+    !Number.isNaN(Date.parse(String(at))) &&
+    typeof Object(who).name === 'string' &&
+    Array.isArray(changes),
+  policy: (key, { revision, at, rows }) =>
+    isCount(revision) &&
+    String(revision) === key &&
+    isCount(at) &&
+    Array.isArray(rows) &&
+    rows.every((row: unknown) => typeof Object(row).body === 'string'),
+}
+
+/** From 0 up, with room to go on counting. */
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER / 2
+}
+
+function checkOnce(names: readonly string[], file: string): void {
+  const seen = new Set<string>()
+  for (const name of names) {
+    if (seen.has(name)) throw damaged(file, `it has \`${name}\` twice`)
+    seen.add(name)
+  }
 }
 
 function digestOf(contents: object): string {

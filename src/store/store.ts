@@ -61,6 +61,9 @@ export interface Store {
   /** Calls `listener` after every change, in order; one that throws affects no other. Returns the function that
    *  unsubscribes. */
   subscribe(listener: (snapshot: LabSnapshot, change: StateChange) => void): () => void
+  /** Calls `witness` with every change before it is made: what it puts on the journal's shelves is committed with the change or not at
+   *  all, and what it throws refuses it, but for one that a fleet has decided. */
+  witness(witness: (next: LabSnapshot, change: StateChange) => void): void
   /** Runs `edit` on a draft and makes the result the current state, atomically. Throws ChangeError (and whatever
    *  `edit` throws); then nothing has changed. `expectRevision`: refuse if anything changed since (AP-06). */
   change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
@@ -105,6 +108,7 @@ class LabStore implements Store {
   readonly #machineTime: () => number
   readonly #onNotice: (notice: Issue) => void
   readonly #listeners = new Set<(snapshot: LabSnapshot, change: StateChange) => void>()
+  readonly #witnesses: ((next: LabSnapshot, change: StateChange) => void)[] = []
   #config: LabConfig
   #seeds: Seeds
   #setAside: readonly JournalRow[] = []
@@ -130,7 +134,7 @@ class LabStore implements Store {
     const merged = overlay(this.#seeds, rows, this.#machineTime() + offsetIn(rows), this.#fileOnly())
     // a start is a revision of its own: the file's addresses and places may have changed in between
     this.#snapshot = this.#compile(merged.state, this.#journal.revision + (this.#follows ? 0 : 1))
-    this.#commit(merged.changes, this.#snapshot.revision)
+    this.#commit(merged.changes, this.#snapshot, this.#changeTo(this.#snapshot, []))
     this.#announceOverrides()
   }
 
@@ -141,6 +145,10 @@ class LabStore implements Store {
   subscribe(listener: (snapshot: LabSnapshot, change: StateChange) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  witness(witness: (next: LabSnapshot, change: StateChange) => void): void {
+    this.#witnesses.push(witness)
   }
 
   change<T>(edit: (draft: Draft) => T, options: { readonly expectRevision?: number } = {}): T {
@@ -164,13 +172,12 @@ class LabStore implements Store {
     const rows = [...rowsOf(this.#snapshot.state), ...this.#setAside]
     const merged = overlay(seeds, rows, this.now(), this.#fileOnly())
     const snapshot = this.#compile(merged.state, this.#snapshot.revision + (this.#follows ? 0 : 1), config)
-    this.#commit(merged.changes, snapshot.revision)
+    const touched = merged.changes.map((change) => touchedBy(change, this.#snapshot.state))
+    const change = this.#changeTo(snapshot, touched)
+    this.#commit(merged.changes, snapshot, change)
     this.#config = config
     this.#seeds = seeds
-    this.#publish(
-      snapshot,
-      merged.changes.map((change) => touchedBy(change, this.#snapshot.state)),
-    )
+    this.#publish(snapshot, change)
     this.#announceOverrides()
   }
 
@@ -241,13 +248,16 @@ class LabStore implements Store {
     const before = this.#snapshot.state
     const snapshot = this.#compile(stateAfter(before, { changes }), revision)
     const touched = changes.map((change) => touchedBy(change, before))
-    this.#publish(snapshot, touched, member)
+    const change = this.#changeTo(snapshot, touched, member)
+    this.#each(this.#witnesses, snapshot, change)
+    this.#publish(snapshot, change)
   }
 
   setLost(colos: ReadonlySet<ColoCode>): void {
     if (colos.size === this.#lost.size && [...colos].every((code) => this.#lost.has(code))) return
     this.#lost = new Set(colos)
-    this.#publish(this.#compile(this.#snapshot.state, this.#snapshot.revision), [])
+    const snapshot = this.#compile(this.#snapshot.state, this.#snapshot.revision)
+    this.#publish(snapshot, this.#changeTo(snapshot, []))
   }
 
   whyNotWritable(): string | undefined {
@@ -289,14 +299,19 @@ class LabStore implements Store {
       throw new ChangeError('change.rules_read_only', message)
     }
     const snapshot = this.#compile(state, before.revision + 1)
-    this.#commit(changes, snapshot.revision)
-    this.#publish(snapshot, touched)
+    const change = this.#changeTo(snapshot, touched)
+    this.#commit(changes, snapshot, change)
+    this.#publish(snapshot, change)
     return answer
   }
 
   /** What a fleet has decided is on its own disks; nothing else becomes of its state here. */
-  #commit(changes: readonly RowChange[], revision: number): void {
-    if (!this.#follows) this.#journal.commit(changes, revision)
+  #commit(changes: readonly RowChange[], next: LabSnapshot, change: StateChange): void {
+    const { revision } = next
+    const tell = () => {
+      for (const witness of this.#witnesses) witness(next, change)
+    }
+    if (!this.#follows) this.#journal.commit(changes, revision, tell)
     const [first] = changes
     if (!this.#follows || first === undefined) return
     const { kind, id } = 'write' in first ? first.write : first.erase
@@ -312,11 +327,22 @@ class LabStore implements Store {
     return Object.freeze({ ...createSnapshot(revision, account, ruleset), state })
   }
 
-  #publish(snapshot: LabSnapshot, touched: readonly Touched[], member?: string): void {
-    this.#snapshot = snapshot
+  #changeTo({ revision }: LabSnapshot, touched: readonly Touched[], member?: string): StateChange {
     const from = member === undefined ? {} : { member }
-    const change = Object.freeze({ revision: snapshot.revision, at: this.now(), touched, ...from })
-    for (const listener of [...this.#listeners]) {
+    return Object.freeze({ revision, at: this.now(), touched, ...from })
+  }
+
+  #publish(snapshot: LabSnapshot, change: StateChange): void {
+    this.#snapshot = snapshot
+    this.#each([...this.#listeners], snapshot, change)
+  }
+
+  #each(
+    listeners: readonly ((snapshot: LabSnapshot, change: StateChange) => void)[],
+    snapshot: LabSnapshot,
+    change: StateChange,
+  ): void {
+    for (const listener of listeners) {
       try {
         listener(snapshot, change)
       } catch (thrown) {

@@ -1,10 +1,15 @@
 // The audit: every change has who, when, from where, before and after, and the revision; and no secrets.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { consoleSessionOf } from '../../src/api/index.ts'
+import { ChangeError } from '../../src/errors/change-error.ts'
 import { openAccessTokens } from '../../src/store/access-tokens.ts'
 import { type AuditEntry, openAuditLog, withoutSecrets } from '../../src/store/audit-log.ts'
 import { memoryJournal } from '../../src/store/journal.ts'
+import { openJournal, readContents } from '../../src/store/sqlite-journal.ts'
 import { BOB, type RunningApi, runApi, TOKEN } from './running-api.ts'
 
 const entriesOf = async (api: RunningApi, query = ''): Promise<AuditEntry[]> =>
@@ -129,7 +134,9 @@ test('forgets what is older than it is to keep, goes on counting after a restart
     changes_left_out: 0,
   } as const
   const large = { kind: 'list', id: 'a', action: 'updated', before: 'x'.repeat(20_000), after: 1 } as const
-  openAuditLog(options).append({ ...about, changes: Array(150).fill(large) })
+  openAuditLog(options)
+    .begin()
+    .close({ ...about, changes: Array(150).fill(large) })
   const first = openAuditLog(options).list()[0]
   expect([first?.changes.length, first?.changes_left_out, first?.changes[0]?.before]).toEqual([
     100,
@@ -138,7 +145,9 @@ test('forgets what is older than it is to keep, goes on counting after a restart
   ])
   now += 2000
   expect(openAuditLog(options).list()).toEqual([])
-  openAuditLog(options).append({ ...about, changes: [] })
+  openAuditLog(options)
+    .begin()
+    .close({ ...about, changes: [] })
   expect(
     openAuditLog(options)
       .list()
@@ -148,18 +157,47 @@ test('forgets what is older than it is to keep, goes on counting after a restart
   expect(lines.length).toBe(2)
 })
 
-test('that cannot be written is reported, and the change stands', async () => {
-  const notices: string[] = []
+test('an entry is on disk with its change, and before anybody is told of it', async () => {
+  const state = mkdtempSync(join(tmpdir(), 'egresslab-audit-'))
+  const journal = openJournal(state, { onNotice: () => undefined })
+  const audit = openAuditLog({ shelf: journal.shelf('audit'), keepMs: 86_400_000, onProblem: () => undefined })
+  const api = await runApi({ journal, ports: { audit } })
+  const onDisk: unknown[] = []
+  // what a crash at this moment would leave
+  api.store.subscribe((_, { revision }) => {
+    const { revision: found, shelves } = readContents(state)
+    const { who, revision: told, changes } = JSON.parse(shelves.audit.at(-1)?.body ?? '{}') as AuditEntry
+    onDisk.push([found === revision, told === revision, who.name, changes[0]?.id])
+  })
+  await api.ask('PUT', '/lab/v1/colos/LHR', { up: false })
+  expect(onDisk).toEqual([[true, true, 'api-token', 'LHR']])
+  expect((await entriesOf(api)).length).toBe(1)
+  await api.close()
+  rmSync(state, { recursive: true })
+})
+
+test('what cannot be audited is not changed', async () => {
   const shelf = {
     all: () => [],
     put: () => {
-      throw new Error('the disk is full')
+      throw new ChangeError('change.disk', 'the change could not be written to disk: it is full')
     },
     remove: () => undefined,
   }
+  const state = mkdtempSync(join(tmpdir(), 'egresslab-audit-'))
+  const journal = openJournal(state, { onNotice: () => undefined })
+  const notices: string[] = []
   const audit = openAuditLog({ shelf, keepMs: 1000, onProblem: (message) => notices.push(message) })
-  const api = await runApi({ ports: { audit } })
-  expect((await api.ask('PUT', '/lab/v1/colos/LHR', { up: false })).status).toBe(200)
-  expect(notices).toEqual(['an entry of the audit could not be kept: the disk is full'])
+  const api = await runApi({ journal, ports: { audit } })
+  const { revision } = api.store.current()
+  const { status, body } = await api.ask('PUT', '/lab/v1/colos/LHR', { up: false })
+  expect([status, body.errors[0]?.message]).toEqual([507, 'the change could not be written to disk: it is full'])
+  expect([api.store.current().revision, readContents(state).revision]).toEqual([revision, revision])
+  // what has been done already can only be reported
+  await api.ask('DELETE', '/lab/v1/sessions/recent')
+  expect(notices).toEqual([
+    'an entry of the audit could not be kept: the change could not be written to disk: it is full',
+  ])
   await api.close()
+  rmSync(state, { recursive: true })
 })

@@ -311,3 +311,12 @@ test('every answer forbids caching, sniffing and framing', async () => {
     expect(head.toLowerCase()).toContain('x-frame-options: deny')
   }
 })
+
+test('the rate limit of Cloudflare’s API counts a route however its path is written', async () => {
+  await api.ask('PUT', '/lab/v1/rate-limit', { requests: 1, seconds: 300 })
+  expect((await raw('GET', RULES, [own(), auth])).status).toBe(200)
+  for (const path of [RULES, '/%63lient/v4/accounts', '*/client/v4/accounts', '/client/v4/%61ccounts']) {
+    expect([path, (await raw('GET', path, [own(), auth])).status]).toEqual([path, 429])
+  }
+  await api.ask('DELETE', '/lab/v1/rate-limit')
+})

@@ -154,7 +154,7 @@ describe('whoever signs in', () => {
     }
   })
 
-  test('nobody without a group that has a role; `*` is everybody', async () => {
+  test('nobody without a group that has a role; `*` is everybody, whose names move no cursor (log injection)', async () => {
     const refused = await signIn(await lab(), 'nora')
     expect([refused.status, says(refused)]).toEqual([
       403,
@@ -162,7 +162,8 @@ describe('whoever signs in', () => {
     ])
     expect(refused.cookies[COOKIE]).toBeUndefined()
     const open = await lab({ roles: { viewer: ['*'], operator: [], admin: [] } })
-    expect(await whoIs(open, (await signIn(open, 'nora')).cookies)).toMatchObject({ role: 'viewer' })
+    const { cookies } = await signIn(open, 'nora\u001b[2J\u202e\u0085')
+    expect(await whoIs(open, cookies)).toMatchObject({ name: 'nora\uFFFD[2J\uFFFD\uFFFD@corp.example', role: 'viewer' })
   })
 
   test('is signed out for good by signing out, and by the end of the session', async () => {

@@ -242,6 +242,26 @@ describe('limits', () => {
     await lab.close()
   })
 
+  test('a person whose id at the provider is that of the lab’s own token is limited as everybody is', async () => {
+    const person = {
+      session: 's',
+      id: 'api-token',
+      name: 'eve',
+      role: 'viewer',
+      expiresAt: Date.now() + 60_000,
+    } as const
+    const provider = {
+      ...{ provider: 'id.test', isLive: () => true, leave: () => undefined, onChanged: () => undefined },
+      ...{ count: () => 1, close: () => undefined, begin: Promise.reject, finish: Promise.reject },
+      find: (cookie: string) => (cookie === 'eves' ? person : undefined),
+    }
+    const lab = await runApi({ ports: { provider }, address: { requestsPerMinute: 1 } })
+    const cookie = `egresslab_session_${new URL(lab.url).port}=eves`
+    const mine = async () => (await statusOf('GET', '/lab/v1/account', { cookie }, lab.url)).status
+    expect([await mine(), await mine()]).toEqual([200, 429])
+    await lab.close()
+  })
+
   test('event streams of one token are counted, refused beyond the limit, and free again when closed', async () => {
     const lab = await runApi({ ports: { tokens }, address: { streamsPerToken: 2 } })
     const open = () => fetch(`${lab.url}/lab/v1/traffic`, { headers: as(textOf.viewer) })

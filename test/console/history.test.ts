@@ -48,8 +48,37 @@ describe.skipIf(executable === undefined)('the history', () => {
     await page.getByText('vera (viewer)').waitFor()
     const restore = page.getByRole('button', { name: /^Restore revision/ }).first()
     await restore.waitFor()
-    expect([await restore.isDisabled(), await restore.getAttribute('title')]).toEqual([true, 'This needs an admin.'])
+    expect([
+      await restore.isDisabled(),
+      await restore.locator('xpath=ancestor::fieldset[1]').getAttribute('title'),
+    ]).toEqual([true, 'This needs an admin.'])
     await page.getByText('Who changed what is for admins to see; you are viewer.').waitFor()
     expect(await page.getByText('api-token (admin)').count()).toBe(0)
+  })
+
+  test.each([
+    ['vera', 'viewer', { '/clock': 'This needs an operator.', '/rules': 'This needs an admin.' }],
+    ['otto', 'operator', { '/clock': null, '/rules': 'This needs an admin.' }],
+  ] as const)('%s, %s, finds what they may not use disabled, with the reason', async (name, role, pages) => {
+    const { page, context } = browser
+    await context.clearCookies()
+    const { token } = (await lab.ask('POST', '/lab/v1/tokens', { name: `${name} again`, role })) as { token: string }
+    await page.goto(`${lab.url}/clock`)
+    await page.getByLabel('API token').fill(token)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByText(`${name} again (${role})`).waitFor()
+    const one = { '/clock': page.getByRole('button', { name: 'Set', exact: true }), '/rules': page.getByRole('switch') }
+    for (const path of ['/clock', '/rules'] as const) {
+      await page.goto(lab.url + path)
+      await page.getByText(`${name} again (${role})`).waitFor()
+      const control = one[path].first()
+      await expect.poll(() => control.isDisabled()).toBe(pages[path] !== null)
+      expect(await control.locator('xpath=ancestor::fieldset[1]').getAttribute('title')).toBe(pages[path])
+    }
+    await page.goto(`${lab.url}/rules`)
+    // reading and trying stay what they were
+    await page.getByRole('button', { name: 'New rule' }).click()
+    expect(await page.getByRole('button', { name: 'Save' }).isDisabled()).toBe(true)
+    expect(await page.getByRole('button', { name: 'Cancel' }).isEnabled()).toBe(true)
   })
 })

@@ -20,6 +20,7 @@ import { Notice } from '../ui/notice.tsx'
 import { OutcomeBadge } from '../ui/outcome.tsx'
 import { useResource } from '../ui/resource.ts'
 import { SelectField, TextField } from '../ui/select.tsx'
+import { ForRole } from '../who.tsx'
 import { ExpressionEditor } from './expression-editor.tsx'
 import { RuleBuilder } from './rule-builder.tsx'
 import { type RuleDraft, replacementOf, replaceRule } from './rule-changes.ts'
@@ -133,25 +134,29 @@ export function RuleEditor(props: RuleEditorProps): JSX.Element {
         <ProvenEffect body={body} />
         {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
         <div class="row">
-          <button
-            type="submit"
-            class="primary"
-            disabled={busy || problems.some(({ severity }) => severity === 'error')}
-          >
-            Save
-          </button>
+          <ForRole needs="admin">
+            <button
+              type="submit"
+              class="primary"
+              disabled={busy || problems.some(({ severity }) => severity === 'error')}
+            >
+              Save
+            </button>
+          </ForRole>
           <button type="button" onClick={onClose}>
             Cancel
           </button>
           {rule !== undefined && (
-            <button
-              type="button"
-              class="danger"
-              disabled={busy}
-              onClick={() => void attempt(() => ask('DELETE', `${path}/${rule.id}`))}
-            >
-              Delete
-            </button>
+            <ForRole needs="admin">
+              <button
+                type="button"
+                class="danger"
+                disabled={busy}
+                onClick={() => void attempt(() => ask('DELETE', `${path}/${rule.id}`))}
+              >
+                Delete
+              </button>
+            </ForRole>
           )}
         </div>
       </form>
@@ -325,9 +330,11 @@ function ProvenEffect({ body }: { readonly body: string }): JSX.Element {
   const { answer, failure } = told?.body === body ? told : {}
   return (
     <>
-      <button type="button" disabled={busy} onClick={() => void prove()}>
-        {busy ? 'Proving…' : 'Prove which connections it moves'}
-      </button>
+      <ForRole needs="operator">
+        <button type="button" disabled={busy} onClick={() => void prove()}>
+          {busy ? 'Proving…' : 'Prove which connections it moves'}
+        </button>
+      </ForRole>
       {failure !== undefined && <Notice kind="bad">{sentence(failure)}</Notice>}
       {answer !== undefined && <Regions answer={answer} />}
     </>

@@ -9,6 +9,7 @@ import { Expression, type Mark } from '../ui/expression.tsx'
 import { formatDate, formatShort, plural } from '../ui/format.ts'
 import { type Names, withNames } from '../ui/names.ts'
 import { Notice } from '../ui/notice.tsx'
+import { ForRole } from '../who.tsx'
 import type { KnownRule } from './rule-filter.ts'
 
 const SLOTS = [
@@ -88,17 +89,19 @@ export function RuleRow(props: RuleRowProps): JSX.Element {
         <LeavesFrom rule={rule} colos={props.colos} />
         <Hits rule={rule} count={known.count} />
         <span class="rule-do">
-          <button
-            type="button"
-            role="switch"
-            class="switch"
-            aria-checked={rule.enabled}
-            aria-label={`${rule.name} enabled`}
-            disabled={isReadOnly}
-            onClick={props.onToggle}
-          >
-            {rule.enabled ? 'on' : 'off'}
-          </button>
+          <ForRole needs="admin">
+            <button
+              type="button"
+              role="switch"
+              class="switch"
+              aria-checked={rule.enabled}
+              aria-label={`${rule.name} enabled`}
+              disabled={isReadOnly}
+              onClick={props.onToggle}
+            >
+              {rule.enabled ? 'on' : 'off'}
+            </button>
+          </ForRole>
           {!isReadOnly && (
             <button type="button" class="small" aria-label={`Edit ${rule.name}`} onClick={props.onEdit}>
               Edit

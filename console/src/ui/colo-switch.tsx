@@ -3,6 +3,7 @@
 import type { JSX } from 'preact'
 import { ask } from '../api/request.ts'
 import type { Colo } from '../api/shapes.ts'
+import { ForRole } from '../who.tsx'
 
 /** Takes the data center down, or brings it back up. Throws ApiFailure. */
 export function switchColo({ code, up }: Colo): Promise<unknown> {
@@ -11,15 +12,17 @@ export function switchColo({ code, up }: Colo): Promise<unknown> {
 
 export function ColoSwitch({ colo, onToggle }: { readonly colo: Colo; readonly onToggle: () => void }): JSX.Element {
   return (
-    <button
-      type="button"
-      role="switch"
-      class="switch"
-      aria-checked={colo.up}
-      aria-label={`${colo.code} ${colo.city}`}
-      onClick={onToggle}
-    >
-      {colo.up ? 'up' : 'down'}
-    </button>
+    <ForRole needs="operator">
+      <button
+        type="button"
+        role="switch"
+        class="switch"
+        aria-checked={colo.up}
+        aria-label={`${colo.code} ${colo.city}`}
+        onClick={onToggle}
+      >
+        {colo.up ? 'up' : 'down'}
+      </button>
+    </ForRole>
   )
 }

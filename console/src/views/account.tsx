@@ -11,6 +11,7 @@ import { plural } from '../ui/format.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
 import { useAccountPath, useResource } from '../ui/resource.ts'
 import { SelectField, TextField } from '../ui/select.tsx'
+import { ForRole } from '../who.tsx'
 
 const TABS = [
   ['colos', 'Data centers'],
@@ -137,12 +138,14 @@ function People({ account, attempt }: TabProps): JSX.Element {
           <td>{[place?.city, place?.country].filter(Boolean).join(', ')}</td>
           <td>
             <span class="hide-label">
-              <SelectField
-                label={`Virtual network of ${email}`}
-                value={network.chosen ? network.id : ''}
-                options={[['', 'default'], ...networks.map((each) => [each.id, each.name] as const)]}
-                onChange={(id) => choose(email, id)}
-              />
+              <ForRole needs="operator">
+                <SelectField
+                  label={`Virtual network of ${email}`}
+                  value={network.chosen ? network.id : ''}
+                  options={[['', 'default'], ...networks.map((each) => [each.id, each.name] as const)]}
+                  onChange={(id) => choose(email, id)}
+                />
+              </ForRole>
             </span>
           </td>
           <td>
@@ -183,14 +186,16 @@ function Networks({ account, attempt }: TabProps): JSX.Element {
             <td class="mono small">{network.id}</td>
             <td>
               {!network.is_default_network && (
-                <button
-                  type="button"
-                  class="small danger"
-                  aria-label={`Delete ${network.name}`}
-                  onClick={() => attempt(() => change(ask('DELETE', `${path}/${network.id}`)))}
-                >
-                  Delete
-                </button>
+                <ForRole needs="admin">
+                  <button
+                    type="button"
+                    class="small danger"
+                    aria-label={`Delete ${network.name}`}
+                    onClick={() => attempt(() => change(ask('DELETE', `${path}/${network.id}`)))}
+                  >
+                    Delete
+                  </button>
+                </ForRole>
               )}
             </td>
           </tr>
@@ -203,10 +208,12 @@ function Networks({ account, attempt }: TabProps): JSX.Element {
           attempt(() => change(ask('POST', path, { body: { name, comment: '' } })).then(() => setName('')))
         }}
       >
-        <TextField label="New virtual network" value={name} required onInput={setName} />
-        <button type="submit" class="end">
-          Add
-        </button>
+        <ForRole needs="admin">
+          <TextField label="New virtual network" value={name} required onInput={setName} />
+          <button type="submit" class="end">
+            Add
+          </button>
+        </ForRole>
       </form>
     </>
   )
@@ -273,14 +280,16 @@ function Items({ path, list, attempt, reload }: ItemsProps): JSX.Element {
         {(items.value?.items ?? []).map((item) => (
           <li key={item.value} class="row spread">
             <code>{item.value}</code>
-            <button
-              type="button"
-              class="small quiet"
-              aria-label={`Remove ${item.value} from ${list.name}`}
-              onClick={() => attempt(() => change({ remove: [item.value] }))}
-            >
-              Remove
-            </button>
+            <ForRole needs="admin">
+              <button
+                type="button"
+                class="small quiet"
+                aria-label={`Remove ${item.value} from ${list.name}`}
+                onClick={() => attempt(() => change({ remove: [item.value] }))}
+              >
+                Remove
+              </button>
+            </ForRole>
           </li>
         ))}
       </ul>
@@ -291,10 +300,12 @@ function Items({ path, list, attempt, reload }: ItemsProps): JSX.Element {
           attempt(() => change({ append: [{ value }] }).then(() => setValue('')))
         }}
       >
-        <TextField label={`Add to ${list.name}`} value={value} required onInput={setValue} />
-        <button type="submit" class="end">
-          Add
-        </button>
+        <ForRole needs="admin">
+          <TextField label={`Add to ${list.name}`} value={value} required onInput={setValue} />
+          <button type="submit" class="end">
+            Add
+          </button>
+        </ForRole>
       </form>
     </div>
   )

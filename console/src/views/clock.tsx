@@ -8,6 +8,7 @@ import { sentence } from '../ui/explanation.tsx'
 import { formatDate, formatDay } from '../ui/format.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
 import { useResource } from '../ui/resource.ts'
+import { ForRole } from '../who.tsx'
 
 const DAY_S = 86_400
 const JUMPS = [
@@ -42,24 +43,28 @@ export function ClockView(): JSX.Element {
       <section class="card card-body stack" aria-label="The lab's time">
         {clock.value === undefined ? <Loading what="the time" /> : <Time clock={clock.value} />}
         <div class="row">
-          {JUMPS.map(([words, seconds]) => (
+          <ForRole needs="operator">
+            {JUMPS.map(([words, seconds]) => (
+              <button
+                key={words}
+                type="button"
+                onClick={() => change(ask('POST', '/lab/v1/clock/advance', { body: { seconds } }))}
+              >
+                {words}
+              </button>
+            ))}
             <button
-              key={words}
               type="button"
-              onClick={() => change(ask('POST', '/lab/v1/clock/advance', { body: { seconds } }))}
+              disabled={clock.value?.offset_seconds === 0}
+              onClick={() => change(ask('DELETE', '/lab/v1/clock'))}
             >
-              {words}
+              Machine time
             </button>
-          ))}
-          <button
-            type="button"
-            disabled={clock.value?.offset_seconds === 0}
-            onClick={() => change(ask('DELETE', '/lab/v1/clock'))}
-          >
-            Machine time
-          </button>
+          </ForRole>
         </div>
-        <SetForm onSet={setTo} />
+        <ForRole needs="operator">
+          <SetForm onSet={setTo} />
+        </ForRole>
       </section>
       <Geolocations geolocations={geolocations.value} onSet={setTo} />
     </>
@@ -174,9 +179,11 @@ function GeolocationRow({
         ) : (
           <span class="row">
             {caughtUp ? 'since' : 'from'} {formatDay(Date.parse(at))}
-            <button type="button" class="small" onClick={() => onSet(caughtUp ? dayBefore(at) : at)}>
-              {caughtUp ? 'Go to the day before' : 'Go there'}
-            </button>
+            <ForRole needs="operator">
+              <button type="button" class="small" onClick={() => onSet(caughtUp ? dayBefore(at) : at)}>
+                {caughtUp ? 'Go to the day before' : 'Go there'}
+              </button>
+            </ForRole>
           </span>
         )}
       </td>

@@ -8,6 +8,7 @@ import { sentence } from '../ui/explanation.tsx'
 import { formatDay, formatTime } from '../ui/format.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
 import { useResource } from '../ui/resource.ts'
+import { ForRole } from '../who.tsx'
 
 export function HistoryView(): JSX.Element {
   const role = useResource<OwnToken>('/lab/v1/token').value?.role
@@ -17,7 +18,7 @@ export function HistoryView(): JSX.Element {
         <h1>History</h1>
         <p class="muted">What the rules were, and who changed what.</p>
       </div>
-      <Revisions mayRestore={role === 'admin'} />
+      <Revisions />
       {role === 'admin' && <Audit />}
       {role !== undefined && role !== 'admin' && (
         <Notice>Who changed what is for admins to see; you are {role}.</Notice>
@@ -26,7 +27,7 @@ export function HistoryView(): JSX.Element {
   )
 }
 
-function Revisions({ mayRestore }: { readonly mayRestore: boolean }): JSX.Element {
+function Revisions(): JSX.Element {
   const revisions = useResource<RevisionRow[]>('/lab/v1/rules/revisions')
   const [told, setTold] = useState<{ readonly kind: 'good' | 'bad'; readonly text: string }>()
   if (revisions.value === undefined) return <Loading what="revisions" />
@@ -63,16 +64,16 @@ function Revisions({ mayRestore }: { readonly mayRestore: boolean }): JSX.Elemen
               <td>{changesOf(row)}</td>
               <td>
                 {!row.current && (
-                  <button
-                    type="button"
-                    class="small"
-                    disabled={!mayRestore}
-                    title={mayRestore ? undefined : 'This needs an admin.'}
-                    aria-label={`Restore revision ${row.revision}`}
-                    onClick={() => void restore(row.revision)}
-                  >
-                    Restore
-                  </button>
+                  <ForRole needs="admin">
+                    <button
+                      type="button"
+                      class="small"
+                      aria-label={`Restore revision ${row.revision}`}
+                      onClick={() => void restore(row.revision)}
+                    >
+                      Restore
+                    </button>
+                  </ForRole>
                 )}
               </td>
             </tr>

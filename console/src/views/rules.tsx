@@ -25,6 +25,7 @@ import { useNames } from '../ui/names.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
 import { useAccountPath, useResource } from '../ui/resource.ts'
 import { SelectField } from '../ui/select.tsx'
+import { ForRole, useRefusal } from '../who.tsx'
 
 const COUNT_MS = 2000
 
@@ -38,6 +39,7 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
   const rules = useResource<Rule[]>(path)
   const checks = useResource<Check[]>('/lab/v1/checks').value
   const counts = useResource<RuleCount[]>('/lab/v1/counters', { everyMs: COUNT_MS }).value
+  const refusal = useRefusal('admin')
   const isReadOnly = useResource<Health>('/lab/v1/health').value?.rules_from === 'file'
   const { known, names, listTypes, colos } = useVocabulary()
   const [editing, setEditing] = useState<Rule | 'new'>()
@@ -70,7 +72,9 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
   }
   const drop = (id: string, before: Rule) => {
     const rule = ordered.find((each) => each.id === id)
-    if (rule !== undefined && rule.id !== before.id) void attempt(() => moveRuleBefore(path, ordered, rule, before))
+    if (refusal !== undefined) setFailure(refusal)
+    else if (rule !== undefined && rule.id !== before.id)
+      void attempt(() => moveRuleBefore(path, ordered, rule, before))
   }
   const switchAll = (enabled: boolean) =>
     attempt(async () => {
@@ -108,12 +112,14 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
       {chosen.length > 0 && (
         <div class="card card-body row selection" role="group" aria-label="Selected rules">
           <strong>{plural(chosen.length, 'rule')} selected</strong>
-          <button type="button" class="small" disabled={busy} onClick={() => void switchAll(true)}>
-            Switch on
-          </button>
-          <button type="button" class="small" disabled={busy} onClick={() => void switchAll(false)}>
-            Switch off
-          </button>
+          <ForRole needs="admin">
+            <button type="button" class="small" disabled={busy} onClick={() => void switchAll(true)}>
+              Switch on
+            </button>
+            <button type="button" class="small" disabled={busy} onClick={() => void switchAll(false)}>
+              Switch off
+            </button>
+          </ForRole>
           <button type="button" class="small quiet" onClick={() => setSelected(new Set())}>
             Clear selection
           </button>
@@ -298,36 +304,39 @@ function MoveTo({ rule, ordered, onStep, onMove }: MoveToProps): JSX.Element {
   const places = ordered.filter(({ id }, index) => id !== rule.id && index !== at + 1)
   return (
     <div class="row move hide-label">
-      <button
-        type="button"
-        class="small"
-        disabled={at === 0}
-        aria-label={`Move ${rule.name} up`}
-        onClick={() => onStep(-1)}
-      >
-        ↑ Up
-      </button>
-      <button
-        type="button"
-        class="small"
-        disabled={at === ordered.length - 1}
-        aria-label={`Move ${rule.name} down`}
-        onClick={() => onStep(1)}
-      >
-        ↓ Down
-      </button>
-      <SelectField
-        label={`Move ${rule.name} to`}
-        value=""
-        options={[
-          ['', 'Move to …'],
-          ...places.map(({ id, name, precedence }) => [id, `before ${precedence} ${name}`] as const),
-          ...(at === ordered.length - 1 ? [] : [['last', 'the end'] as const]),
-        ]}
-        onChange={(id) => {
-          if (id !== '') onMove(ordered.find((each) => each.id === id))
-        }}
-      />
+      <ForRole needs="admin">
+        <button
+          type="button"
+          class="small"
+          disabled={at === 0}
+          aria-label={`Move ${rule.name} up`}
+          onClick={() => onStep(-1)}
+        >
+          ↑ Up
+        </button>
+        <button
+          type="button"
+          class="small"
+          disabled={at === ordered.length - 1}
+          aria-label={`Move ${rule.name} down`}
+          onClick={() => onStep(1)}
+        >
+          ↓ Down
+        </button>
+
+        <SelectField
+          label={`Move ${rule.name} to`}
+          value=""
+          options={[
+            ['', 'Move to …'],
+            ...places.map(({ id, name, precedence }) => [id, `before ${precedence} ${name}`] as const),
+            ...(at === ordered.length - 1 ? [] : [['last', 'the end'] as const]),
+          ]}
+          onChange={(id) => {
+            if (id !== '') onMove(ordered.find((each) => each.id === id))
+          }}
+        />
+      </ForRole>
     </div>
   )
 }

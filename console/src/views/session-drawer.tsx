@@ -11,6 +11,7 @@ import { formatBytes, formatDate, formatDuration } from '../ui/format.ts'
 import { Loading, Notice } from '../ui/notice.tsx'
 import { useResource } from '../ui/resource.ts'
 import { policyTestFile } from '../ui/yaml.ts'
+import { ForRole } from '../who.tsx'
 
 const REFRESH_MS = 2000
 
@@ -104,9 +105,11 @@ function CloseButton({ id }: { readonly id: string }): JSX.Element {
     })
   return (
     <div class="row">
-      <button type="button" class="danger small" onClick={() => void close()}>
-        Close this connection
-      </button>
+      <ForRole needs="operator">
+        <button type="button" class="danger small" onClick={() => void close()}>
+          Close this connection
+        </button>
+      </ForRole>
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
     </div>
   )

@@ -10,6 +10,7 @@ import { Notice } from '../ui/notice.tsx'
 import { useResource } from '../ui/resource.ts'
 import { SelectField } from '../ui/select.tsx'
 import { VerifiedAnswers } from '../ui/verified-answers.tsx'
+import { ForRole } from '../who.tsx'
 
 export function VerifyForm(): JSX.Element {
   const users = useResource<Person[]>('/lab/v1/users').value ?? []
@@ -63,9 +64,11 @@ export function VerifyForm(): JSX.Element {
           </label>
         </div>
         <div>
-          <button type="submit" class="primary" disabled={busy || user === ''}>
-            {busy ? 'Asking …' : 'Verify'}
-          </button>
+          <ForRole needs="operator">
+            <button type="submit" class="primary" disabled={busy || user === ''}>
+              {busy ? 'Asking …' : 'Verify'}
+            </button>
+          </ForRole>
         </div>
         {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
         {result !== undefined && (
