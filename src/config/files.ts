@@ -4,7 +4,9 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
+  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -12,6 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { type InputError, inputError } from '../errors/issue.ts'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
 
@@ -48,6 +51,20 @@ export function readWholeFile(path: string): Buffer {
 export function requireRegular(path: string): void {
   const found = statSync(path)
   if (!found.isFile() && !found.isDirectory()) throw new NotRegularError(path)
+}
+
+/** Creates a folder with its parents, unless it is there. Throws the system's error, with the reason: Node's recursive mkdir says
+ *  ENOENT on a read-only file system, and never returns where a file system says so of what it does not create, as `/proc`. */
+export function makeFolder(path: string, mode = 0o777): void {
+  try {
+    mkdirSync(path, { mode })
+  } catch (thrown) {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+    const parent = dirname(resolve(path))
+    if (errnoOf(thrown) !== 'ENOENT' || existsSync(parent)) throw thrown
+    makeFolder(parent, mode)
+    makeFolder(path, mode)
+  }
 }
 
 /** Writes a text file. Throws an InputError with this code where that fails. */

@@ -35,6 +35,7 @@ import { type RuleList, readRules } from './read-rules.ts'
 import { endpointOf, type ReadingContext } from './reading.ts'
 import {
   type DocumentPath,
+  type ParsedFiles,
   parseSourceDocument,
   type ReadFiles,
   readSourceDocument,
@@ -59,6 +60,8 @@ export interface LoadConfigOptions {
   readonly destinations?: readonly RawDestination[]
   /** contents of files read before; further files that are read are added */
   readonly files?: ReadFiles
+  /** files parsed before; further files that are parsed are added */
+  readonly parsed?: ParsedFiles
 }
 
 /** A configuration, read as far as possible. `config` is present exactly when no issue is an error. */
@@ -76,7 +79,7 @@ export function loadConfig(file: string, options: LoadConfigOptions = {}): LabCo
 
 /** Reads and checks a configuration file; never throws for its contents. Issues are in the order of the file. */
 export function checkConfig(file: string, options: LoadConfigOptions = {}): CheckedConfig {
-  return checkDocument(readSourceDocument(file, options.files), options)
+  return checkDocument(readSourceDocument(file, options.files, options.parsed), options)
 }
 
 /** The same for given text; `file` names it in messages, and relative paths start from it. */
@@ -91,7 +94,7 @@ function checkDocument(document: SourceDocument, options: LoadConfigOptions): Ch
   if (all.issues.length > 0) return { issues: all.issues }
   const { raw: written, problems } = checkedShape(document, all)
   const raw = options.rulesFile === undefined ? written : withRulesOf(options.rulesFile, written, document.file)
-  const lists = ruleLists({ document, problems, files: options.files }, raw)
+  const lists = ruleLists({ document, problems }, raw, options)
   const withOptions = applyOptions(raw, options)
   const reading = { raw: withOptions, names: gatherNames(document.data), problems }
   const config = readLab(reading, { document, lists, standIns: standInsFor(withOptions, options) })
@@ -132,12 +135,13 @@ function pathsOf(issues: readonly Issue[]): readonly DocumentPath[] {
 }
 
 function ruleLists(
-  { document, problems, files }: Pick<RuleList, 'document' | 'problems'> & { readonly files: ReadFiles | undefined },
+  { document, problems }: Pick<RuleList, 'document' | 'problems'>,
   raw: RawConfig,
+  { files, parsed }: LoadConfigOptions,
 ): readonly RuleList[] {
   const own: RuleList = { document, problems, path: ['rules'], rules: raw.rules }
   if (raw.rules_file === undefined) return [own]
-  const other = readSourceDocument(join(dirname(document.file), raw.rules_file), files)
+  const other = readSourceDocument(join(dirname(document.file), raw.rules_file), files, parsed)
   const theirs = problems.in(other)
   for (const issue of other.issues) {
     if (issue.code === 'config.unreadable') problems.add(['rules_file'], issue.code, issue.message)

@@ -51,6 +51,9 @@ const SYNTAX_WORDS: Readonly<Record<string, string>> = {
 /** Contents of files by path. A file in the map is not read again, so that all who share it see the same contents. */
 export type ReadFiles = Map<string, Uint8Array>
 
+/** What files were read as, by path; a file whose contents are still the same is not parsed again. */
+export type ParsedFiles = Map<string, { readonly contents: Uint8Array; readonly document: SourceDocument }>
+
 /** The text of a file. Throws the system's error, a NotRegularError, or a TypeError for what is not UTF-8. */
 export function readSourceText(file: string): string {
   return decodeText(readWholeFile(file))
@@ -61,14 +64,22 @@ function decodeText(contents: Uint8Array): string {
 }
 
 /** Reads a file. Never throws: for a file that is missing, not text or not YAML, returns issues and no data. */
-export function readSourceDocument(file: string, files?: ReadFiles): SourceDocument {
+export function readSourceDocument(file: string, files?: ReadFiles, parsed?: ParsedFiles): SourceDocument {
   try {
     const contents = files?.get(file) ?? readWholeFile(file)
     files?.set(file, contents)
-    return parseSourceDocument(file, decodeText(contents))
+    const before = parsed?.get(file)
+    if (before !== undefined && isSameBytes(before.contents, contents)) return before.document
+    const document = parseSourceDocument(file, decodeText(contents))
+    parsed?.set(file, { contents, document })
+    return document
   } catch (error) {
     return unreadable(file, `cannot read \`${file}\`: ${readFailure(error)}`)
   }
+}
+
+export function isSameBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return one === other || Buffer.compare(one, other) === 0
 }
 
 /** The same for given text; `file` only names it in messages. */

@@ -109,7 +109,7 @@ const OF_DESTINATION = /^(net\.dst\.|net\.fqdn\.|app\.|net\.protocol)/
 const reaches = new WeakMap<Ruleset, ReadonlySet<string>>()
 
 /** With the near misses that help: one condition is missing, it is not where the connection goes, and the rule can match at all. */
-function nearestOnly(explanation: Explanation, { ruleset, account }: Snapshot): Explanation {
+export function nearestOnly(explanation: Explanation, { ruleset, account }: Snapshot): Explanation {
   const near = explanation.near_misses.filter(
     ({ parts: [only, ...others] }) =>
       only !== undefined && others.length === 0 && !OF_DESTINATION.test(only.field ?? ''),

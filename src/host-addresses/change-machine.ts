@@ -3,8 +3,9 @@
 // away. Holds names of changes, never commands.
 
 import { execFile } from 'node:child_process'
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../config/files.ts'
 import { isOwn, type OwnAddresses, ownPrefixOf } from '../config/stand-ins.ts'
 import { inputError } from '../errors/issue.ts'
 import { type Cidr, cidr, parseCidr } from '../net/cidr.ts'
@@ -90,7 +91,7 @@ export function openChangeRecord(state: string): ChangeRecord {
   const write = (next: readonly string[]) => {
     added = next
     if (next.length === 0) return rmSync(file, { force: true })
-    mkdirSync(state, { recursive: true })
+    makeFolder(state)
     writeFileSync(`${file}.new`, `${JSON.stringify({ added: next }, null, 2)}\n`)
     renameSync(`${file}.new`, file)
   }

@@ -47,7 +47,8 @@ export interface Identifier {
   /** Synchronous for credentials that were verified before. Throws or rejects with `identity.*`, or
    *  `request.malformed` for invalid choices. */
   identify(client: ClientInfo, snapshot: Snapshot): ClientContext | Promise<ClientContext>
-  /** Replaces users, devices and sources in one step, and forgets all verified credentials. */
+  /** Replaces users, devices and sources in one step, and forgets all verified credentials; unless the
+   *  lists are the very ones in use. */
   replacePeople(people: People): void
 }
 
@@ -76,7 +77,8 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
     const tokens = createTokenVerifier({ providers: people.identityProviders, directory, keysOf, now })
     return { directory, verifier: createVerifier(directory, { ...patience, hashes: options.hashes }), tokens, options }
   }
-  let inputs = inputsOf(options.people)
+  let known = options.people
+  let inputs = inputsOf(known)
   return {
     identify(client, snapshot) {
       const current = inputs
@@ -89,9 +91,16 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
       return contextOf(current, claimed, user)
     },
     replacePeople(people) {
+      if (isSamePeople(people, known)) return
+      known = people
       inputs = inputsOf(people)
     },
   }
+}
+
+function isSamePeople(one: People, other: People): boolean {
+  const parts = ['users', 'groups', 'identityProviders', 'devices', 'sources'] as const satisfies (keyof People)[]
+  return parts.every((part) => one[part] === other[part])
 }
 
 /** Keys outlive a reload of the configuration if their source is the same. */

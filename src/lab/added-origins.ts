@@ -9,19 +9,20 @@ import { plannedEndpoints } from '../origins/listen-plan.ts'
 import type { RunningOrigins } from '../origins/serve.ts'
 import type { FollowedConfig } from './follow-config.ts'
 
-type ServeOrigins = (sites: Pick<LabConfig, 'origins' | 'destinations'>) => Promise<RunningOrigins>
+interface AddedOriginsOptions {
+  readonly followed: FollowedConfig
+  /** starts one origin */
+  readonly serve: (spec: OriginSpec, destinations: LabConfig['destinations']) => Promise<RunningOrigins>
+  readonly ownSockets: OpenedSockets
+}
 
 export class AddedOrigins {
-  readonly #followed: FollowedConfig
-  readonly #serve: ServeOrigins
-  readonly #ownSockets: OpenedSockets
+  readonly #options: AddedOriginsOptions
   /** by what they are and where they listen */
   #running = new Map<string, RunningOrigins>()
 
-  constructor(followed: FollowedConfig, serve: ServeOrigins, ownSockets: OpenedSockets) {
-    this.#followed = followed
-    this.#serve = serve
-    this.#ownSockets = ownSockets
+  constructor(options: AddedOriginsOptions) {
+    this.#options = options
   }
 
   /** Makes these the destinations beside the configuration's. Throws an InputError; then nothing has changed. */
@@ -30,7 +31,7 @@ export class AddedOrigins {
     const fresh = new Map<string, RunningOrigins>()
     let kept = new Map<string, RunningOrigins>()
     try {
-      await this.#followed.change(destinations, async (next) => {
+      await this.#options.followed.change(destinations, async (next) => {
         const wanted = new Map(
           next.origins.filter(({ name }) => names.has(name)).map((spec) => [keyOf(spec, next), spec]),
         )
@@ -53,8 +54,8 @@ export class AddedOrigins {
   }
 
   async #open(spec: OriginSpec, { destinations }: LabConfig): Promise<RunningOrigins> {
-    const origin = await this.#serve({ origins: [spec], destinations })
-    this.#ownSockets.origins.push(...origin.listeners.map(({ at }) => at))
+    const origin = await this.#options.serve(spec, destinations)
+    this.#options.ownSockets.origins.push(...origin.listeners.map(({ at }) => at))
     return origin
   }
 }

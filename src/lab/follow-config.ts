@@ -4,11 +4,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { RawDestination } from '../config/lab-schema.ts'
-import type { ReadFiles } from '../config/source-document.ts'
+import { isSameBytes, type ParsedFiles, type ReadFiles } from '../config/source-document.ts'
 import type { DecisionContext } from '../decider/decider.ts'
 import { type ReadOptions, readConfig } from '../decider/read-config.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError } from '../errors/issue.ts'
+import type { People } from '../identity/verifier.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { Store } from '../store/store.ts'
 import { watchConfig } from '../store/watch-config.ts'
@@ -70,9 +71,12 @@ export function followConfig(options: FollowOptions): FollowedConfig {
   let stale: string | undefined
   let inForce = config
   let { files, destinations = [] } = load
+  let people = peopleOf(config)
   /** as it was last read with no destination beside it; undefined: the file has changed since */
   let alone: { readonly read: LabConfig; readonly newFiles: ReadFiles } | undefined =
     destinations.length === 0 ? { read: config, newFiles: files } : undefined
+  /** by changes of the destinations, which follow each other */
+  const parsed: ParsedFiles = new Map()
   let turn = Promise.resolve()
   /** Subscribers of the new state already find the new files here. */
   const take = (read: LabConfig, newFiles: ReadFiles, beside: readonly RawDestination[]) => {
@@ -86,15 +90,18 @@ export function followConfig(options: FollowOptions): FollowedConfig {
       throw thrown
     }
     context.replaceConfig(read)
+    people = peopleOf(read)
   }
-  const readAnew = (beside: readonly RawDestination[]) => {
+  const readAnew = (beside: readonly RawDestination[], parsed?: ParsedFiles) => {
     const newFiles: ReadFiles = new Map(given)
-    const { config: read } = readConfig(config.file, { ...load, files: newFiles, destinations: beside })
-    return { read, newFiles }
+    const options = { ...load, files: newFiles, destinations: beside, ...(parsed === undefined ? {} : { parsed }) }
+    const { config: read } = readConfig(config.file, options)
+    const isOnlyBeside = parsed !== undefined && isSameFiles(newFiles, files)
+    return { read: isOnlyBeside ? { ...read, ...people } : read, newFiles }
   }
   const apply = async (beside: readonly RawDestination[], prepare?: (next: LabConfig) => Promise<void>) => {
     const { read, newFiles } =
-      prepare !== undefined && beside.length === 0 && alone !== undefined ? alone : readAnew(beside)
+      prepare !== undefined && beside.length === 0 && alone !== undefined ? alone : readAnew(beside, prepare && parsed)
     admits?.(read)
     // what is added is tried by whoever prepares it
     if (prepare === undefined) await checkAddresses(read, store.current().account, engine)
@@ -112,6 +119,7 @@ export function followConfig(options: FollowOptions): FollowedConfig {
   const reload = async () => {
     try {
       const before = inForce
+      parsed.clear()
       const read = await apply(destinations)
       events.info(`reloaded \`${config.file}\`${waiting(before, read)}`)
     } catch (thrown) {
@@ -150,6 +158,21 @@ export function followConfig(options: FollowOptions): FollowedConfig {
     reload: changed,
     close: () => watch.close(),
   }
+}
+
+/** The people of the same files are the same objects, by which those who have logged in stay known (identity/identify.ts). */
+function peopleOf({ users, groups, identityProviders, devices, sources }: LabConfig): People {
+  return { users, groups, identityProviders, devices, sources }
+}
+
+function isSameFiles(some: ReadFiles, others: ReadFiles): boolean {
+  return (
+    some.size === others.size &&
+    [...some].every(([path, contents]) => {
+      const other = others.get(path)
+      return other !== undefined && isSameBytes(contents, other)
+    })
+  )
 }
 
 /** What was set up at the start stays in force as it was then. */

@@ -32,6 +32,8 @@ import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 import { memoryJournal } from '../store/journal.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
+import { passingLeaf } from '../tls/development-certificates.ts'
+import type { CertifiedKey } from '../tls/issue-certificates.ts'
 import { chooseEngine, type EngineChoice } from '../transport/choose-engine.ts'
 import type { EngineName } from '../transport/engine.ts'
 import { AddedOrigins } from './added-origins.ts'
@@ -184,11 +186,14 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   fleet?.follow(store, () => plane.pipeline.sessions.size)
   if (plane.pool !== undefined) memory.subscribe((session) => learnFrom(session, health))
   const { publicSourceOf, traffic, pipeline } = plane
-  const serveOrigins = async ({ origins, destinations }: Pick<LabConfig, 'origins' | 'destinations'>) =>
+  const serveOrigins = (
+    { origins, destinations }: Pick<LabConfig, 'origins' | 'destinations'>,
+    certificate: CertifiedKey,
+  ) =>
     startOrigins({
       specs: origins,
       destinations,
-      certificate: (await certificatesFor({ ...config, destinations }, certificatesIn.folder)).leaf,
+      certificate,
       proxy: proxyUrl(config),
       publicSourceOf: publicSourceOf.tcp,
       siteViewOf: (address, at) => siteViewOf(store.current().tables, context.ports.placeOf, address, at),
@@ -196,7 +201,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
       attribution: attributionOf(context.geo.files()),
       onRequest: options.onRequest,
     })
-  const origins = await serveOrigins(config)
+  const origins = await serveOrigins(config, certificates.leaf)
   stack.defer(() => origins.close())
   const udpEcho = await startUdpEcho({
     specs: config.origins,
@@ -219,7 +224,14 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     onTaken: () => plane.configTaken(),
   })
   stack.defer(() => followed.close())
-  const added = new AddedOrigins(followed, serveOrigins, ownSockets)
+  const added = new AddedOrigins({
+    followed,
+    serve: async (spec, destinations) => {
+      const names = { folder: certificatesIn.folder, names: [spec.name], now: Date.now() }
+      return serveOrigins({ origins: [spec], destinations }, await passingLeaf(names))
+    },
+    ownSockets,
+  })
   stack.defer(() => added.close())
   const decider = deciderOver({
     get config() {

@@ -3,12 +3,13 @@
 // Refuses folders outside the lab's own and the one it was started in. Never tells what is in a destination's headers.
 
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, readFile, realpath, rename, writeFile } from 'node:fs/promises'
+import { readFile, realpath, rename, writeFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { jwtVerify, SignJWT } from 'jose'
 import { type Dispatcher, request } from 'undici'
+import { makeFolder } from '../config/files.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { errnoOf } from '../errors/thrown.ts'
 
@@ -133,7 +134,7 @@ export function createDestinations(settings: DestinationSettings): LogpushDestin
     async check(written) {
       const destination = parseDestination(written)
       if (destination.kind === 'folder') {
-        await makeFolder(await checkFolder(destination.path))
+        requireFolder(await checkFolder(destination.path))
         return
       }
       const bytes = gzipSync('{"content":"tests"}')
@@ -152,7 +153,7 @@ export function createDestinations(settings: DestinationSettings): LogpushDestin
         throw invalid('an HTTP destination needs no ownership challenge; create the job without one')
       }
       const folder = await checkFolder(destination.path)
-      await makeFolder(folder)
+      requireFolder(folder)
       const file = join(folder, `ownership-challenge-${randomBytes(4).toString('hex')}.txt`)
       const token = await new SignJWT({ ...claimsOf(accountId, written, destination.path) })
         .setProtectedHeader({ alg: 'HS256' })
@@ -192,9 +193,9 @@ function withoutPlaceholders(path: string): string {
   return at < 0 ? path : dirname(`${path.slice(0, at)}x`)
 }
 
-async function makeFolder(folder: string): Promise<void> {
+function requireFolder(folder: string): void {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    makeFolder(folder, 0o700)
   } catch (thrown) {
     throw invalid(`\`${folder}\` cannot be made a folder: ${reasonOf(thrown)}`)
   }
@@ -202,7 +203,7 @@ async function makeFolder(folder: string): Promise<void> {
 
 /** Whole or not at all: whoever watches the folder never reads half a batch. */
 async function writeBatch(folder: string, { name, bytes }: LogpushBatch): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  makeFolder(folder, 0o700)
   const partial = join(folder, `.${name}.partial`)
   await writeFile(partial, bytes, { mode: OWNER_ONLY })
   await rename(partial, join(folder, name))
@@ -233,7 +234,7 @@ function claimsOf(accountId: string, written: string, path: string): Readonly<Re
 }
 
 async function keyIn(file: string): Promise<Uint8Array> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(file), 0o700)
   await writeFile(file, randomBytes(32), { mode: OWNER_ONLY, flag: 'wx' }).catch((thrown: unknown) => {
     if (errnoOf(thrown) !== 'EEXIST') throw thrown
   })

@@ -4,13 +4,14 @@
 
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { Agent } from 'undici'
+import { makeFolder } from '../config/files.ts'
 import type { LogpushJobDocument } from '../config/lab-state.ts'
 import { counted } from '../errors/counted.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
@@ -201,7 +202,7 @@ class JobPusher {
 
   /** What the last run left: its last file counts as full. */
   async #open(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    makeFolder(this.#folder, 0o700)
     const last = (await this.#sealed()).at(-1)
     this.#next = last === undefined ? 1 : Number.parseInt(last, 10) + 1
     this.#status = await readStatus(join(this.#folder, STATUS))

@@ -1,8 +1,9 @@
 // The session log on disk: NDJSON, appended in batches, rotated by size (`sessions.ndjson`, then `.1`, `.2` …). Files
 // rotate between whole lines; each can be read on its own.
 
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { makeFolder } from '../config/files.ts'
 import { createLineQueue, GATHER_MS, type LineQueue } from './line-queue.ts'
 
 const OWNER_ONLY = 0o600
@@ -86,7 +87,7 @@ const PROBE_BYTES = 4096
 /** Writes to a file beside the log, at the offset of the log's next line, so that a limit on file sizes is noticed
  *  too. */
 async function tryWriting(path: string, at: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(path), 0o700)
   const log = await open(path, 'a', OWNER_ONLY)
   await log.close()
   const beside = `${path}.probe`
@@ -122,7 +123,7 @@ async function appendWhole(file: OpenFile, bytes: Buffer): Promise<number> {
 
 /** Ends a line cut off by a crash, so that the next one can be read. */
 async function openAtEnd(path: string): Promise<OpenFile> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(path), 0o700)
   const handle = await open(path, 'a+', OWNER_ONLY)
   const { size, ino: inode, mode } = await handle.stat()
   if ((mode & OTHERS) !== 0) await handle.chmod(OWNER_ONLY)

@@ -1,11 +1,11 @@
 // Policies as configurations that decide: laid over a configuration, whose people, addresses and settings stay, or on their own.
 // An address that nothing says the data center of gets one, and that is said.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parse, stringify } from 'yaml'
-import { cannotWrite } from '../config/files.ts'
+import { cannotWrite, makeFolder } from '../config/files.ts'
 import { loadConfig } from '../config/load.ts'
 import { stableUuid } from '../config/names.ts'
 import { readSourceDocument } from '../config/source-document.ts'
@@ -64,7 +64,7 @@ export function writeSides(
   const write = (name: keyof SideBySide, config: Section) =>
     writeConfig(join(folder, `${name}.yaml`), { ...config, ...addresses })
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
     return {
       before: write('before', before),
       after: write('after', after),

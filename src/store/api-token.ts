@@ -1,8 +1,9 @@
 // The API's token: created once, readable by its owner only, never in a message or a log (AP-07).
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../config/files.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { type InputError, inputError } from '../errors/issue.ts'
 import { keepPrivate } from './private-file.ts'
@@ -81,7 +82,7 @@ function read(file: string): string | undefined {
 function write(file: string, token: string): void {
   const beside = `${file}.new`
   try {
-    mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 })
+    makeFolder(join(file, '..'), 0o700)
     const handle = openSync(beside, 'w', 0o600)
     writeSync(handle, `${token}\n`)
     fsyncSync(handle)

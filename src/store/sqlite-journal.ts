@@ -2,11 +2,13 @@
 // acknowledged changes survive kill -9 and power loss (CF-05). Refuses a second owner (CF-06) and a file of a newer
 // version (CF-08). On damage it reports it and continues from the copy of the last good start.
 
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { makeFolder } from '../config/files.ts'
 import type { Kind } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
+import { errnoOf } from '../errors/thrown.ts'
 import { type Journal, type JournalRow, memoryJournal, type RowChange, type Shelf, type ShelfName } from './journal.ts'
 import {
   checkOrigin,
@@ -42,7 +44,11 @@ export interface JournalOptions {
 /** Opens or creates the state in `directory` as its only owner. Throws InputError `state.*` if it cannot be used. */
 export function openJournal(directory: string, options: JournalOptions): SqliteJournal {
   const file = databaseFile(directory)
-  makeFolder(directory)
+  try {
+    makeFolder(directory, 0o700)
+  } catch (thrown) {
+    throw unusable(directory, thrown)
+  }
   const release = takeOwnership(directory)
   try {
     const { onNotice } = options
@@ -63,24 +69,6 @@ export function openJournal(directory: string, options: JournalOptions): SqliteJ
   }
 }
 
-/** Creates the directory with its parents. On a read-only file system a recursive mkdir reports ENOENT; a plain one
- *  reports the reason. */
-function makeFolder(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-  } catch (vague) {
-    try {
-      mkdirSync(directory, { mode: 0o700 })
-    } catch (thrown) {
-      throw unusable(directory, isMissing(thrown) ? vague : thrown)
-    }
-  }
-}
-
-function isMissing(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT'
-}
-
 /** The runtime changes, read while another process may own the state, and never written: commits are accepted and
  *  discarded. Empty if there is no state yet; if it is damaged, empty or missing, its copy is read, with a notice.
  *  Throws InputError `state.*`. */
@@ -91,7 +79,7 @@ export function readJournal(directory: string, onNotice: (notice: Issue) => void
   try {
     return readFile(file)
   } catch (thrown) {
-    if (!existsSync(copy) || !(isDamage(thrown) || isMissing(thrown))) throw asProblem(directory, thrown)
+    if (!existsSync(copy) || !(isDamage(thrown) || errnoOf(thrown) === 'ENOENT')) throw asProblem(directory, thrown)
   }
   try {
     const journal = readFile(copy)

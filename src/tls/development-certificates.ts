@@ -2,11 +2,11 @@
 // start, stored in files, and renewed when they expire or names are added. Never added to a trust store.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { chmodSync, closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { readWholeFile } from '../config/files.ts'
+import { makeFolder, readWholeFile } from '../config/files.ts'
 import { type InputError, inputError } from '../errors/issue.ts'
 import type { CertifiedKey } from './issue-certificates.ts'
 
@@ -60,6 +60,16 @@ export async function ensureDevelopmentCertificates(request: CertificateRequest)
     const made = found.authority === undefined ? 'authority and leaf' : found.leaf === undefined ? 'leaf' : 'nothing'
     return describe(request.folder, authority, leaf, made)
   })
+}
+
+/** A leaf for these names, for as long as the process runs: the one in the folder if it has them, else a new one that is not
+ *  written, so that names which come and go do not pile up there. Throws like {@link ensureDevelopmentCertificates}. */
+export async function passingLeaf(request: CertificateRequest): Promise<CertifiedKey> {
+  const { authority, leaf } = readGood(request.folder, request.names, request.now)
+  if (leaf !== undefined) return leaf
+  if (authority === undefined) return (await ensureDevelopmentCertificates(request)).leaf
+  const { issueLeaf } = await import('./issue-certificates.ts')
+  return issueLeaf(authority, request.names, request.now)
 }
 
 function describe(
@@ -129,7 +139,7 @@ async function withLock<T>(folder: string, make: () => Promise<T>): Promise<T> {
 
 function prepare(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
   } catch (cause) {
     throw unwritable(folder, `it cannot be created (${codeOf(cause)})`)
   }

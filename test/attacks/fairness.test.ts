@@ -13,6 +13,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { type Banner, bannerOf } from '../support/banner.ts'
 import { ownNetwork } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { dialPlain, listen } from '../support/tcp.ts'
 
@@ -146,7 +147,7 @@ async function openTunnels(port: number, count: number): Promise<readonly Socket
   for (let at = 0; at < count; at++) {
     const socket = await dialPlain(ports.proxy)
     socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n${LOGIN}\r\n`)
-    const [head] = (await once(socket, 'data', { signal: AbortSignal.timeout(40_000) })) as [Buffer]
+    const [head] = (await once(socket, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })) as [Buffer]
     expect(head.toString()).toMatch(/^HTTP\/1\.1 200 /)
     opened.push(socket)
   }
@@ -155,7 +156,7 @@ async function openTunnels(port: number, count: number): Promise<readonly Socket
 
 async function askInTunnel(socket: Socket): Promise<string> {
   socket.write('GET /idle HTTP/1.1\r\nHost: o\r\n\r\n')
-  const [answer] = (await once(socket, 'data', { signal: AbortSignal.timeout(60_000) })) as [Buffer]
+  const [answer] = (await once(socket, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })) as [Buffer]
   return answer.toString().slice(-2)
 }
 
@@ -167,7 +168,7 @@ function countBytes(socket: Socket) {
   return {
     sofar: () => bytes,
     reach: async (count: number) => {
-      while (bytes < count) await once(socket, 'data', { signal: AbortSignal.timeout(60_000) })
+      while (bytes < count) await once(socket, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })
     },
   }
 }
@@ -197,7 +198,9 @@ async function apiStatus(): Promise<number> {
     headers,
     agent: false,
   }).end()
-  const [response] = (await once(request, 'response', { signal: AbortSignal.timeout(60_000) })) as [IncomingMessage]
+  const [response] = (await once(request, 'response', { signal: AbortSignal.timeout(PATIENCE_MS) })) as [
+    IncomingMessage,
+  ]
   await text(response)
   return response.statusCode ?? 0
 }

@@ -24,7 +24,6 @@ import { BOB, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
 import { tlsSource } from '../support/tls.ts'
 
-const PATIENCE = { timeout: 30_000 }
 const AS_BOB = authorization({ email: BOB, password: PASSWORD })
 const PROTOCOL_ERROR = 1
 const PADDED = 0x8
@@ -73,7 +72,7 @@ async function start() {
   })
   const client = await rawH2(gateway.port)
   client.socket.write(frame(HEADERS, END_HEADERS, TUNNEL, connectTo(echo.port)))
-  await expect.poll(() => answered(client, TUNNEL), PATIENCE).toBe(true)
+  await expect.poll(() => answered(client, TUNNEL)).toBe(true)
   return { gateway, client, origin }
 }
 
@@ -98,7 +97,7 @@ function answered({ frames }: RawH2, stream: number): boolean {
 
 async function isReset(client: RawH2, stream: number): Promise<void> {
   const resets = () => client.frames.filter((each) => each.type === RST_STREAM && each.stream === stream)
-  await expect.poll(resets, PATIENCE).not.toHaveLength(0)
+  await expect.poll(resets).not.toHaveLength(0)
   expect(resets()[0]?.payload.readUInt32BE(0)).toBe(PROTOCOL_ERROR)
 }
 
@@ -108,9 +107,9 @@ async function othersGoOn(client: RawH2, port: number, next = NEXT): Promise<voi
   client.socket.write(frame(DATA, 0, TUNNEL, Buffer.from(word)))
   const heard = () =>
     Buffer.concat(client.frames.filter(({ type, stream }) => type === DATA && stream === TUNNEL).map((f) => f.payload))
-  await expect.poll(() => heard().toString().endsWith(word), PATIENCE).toBe(true)
+  await expect.poll(() => heard().toString().endsWith(word)).toBe(true)
   client.socket.write(frame(HEADERS, END_HEADERS | END_STREAM, next, request('GET', port)))
-  await expect.poll(() => answered(client, next), PATIENCE).toBe(true)
+  await expect.poll(() => answered(client, next)).toBe(true)
   expect(client.frames.some(({ type }) => type === GOAWAY)).toBe(false)
 }
 
@@ -152,7 +151,7 @@ test.each(FIELDS)('trailers with %s: the request never looks complete to its ori
 test('a tunnel whose client sends malformed trailers is reset, and its record says why', async () => {
   const { gateway, client, origin } = await start()
   client.socket.write(frame(HEADERS, END_HEADERS, BAD, connectTo(origin.port)))
-  await expect.poll(() => answered(client, BAD), PATIENCE).toBe(true)
+  await expect.poll(() => answered(client, BAD)).toBe(true)
   client.socket.write(frame(HEADERS, END_HEADERS | END_STREAM, BAD, headerBlock({ 'x-a': 'b\r' })))
   await isReset(client, BAD)
   expect(await gateway.recorded(1)).toMatchObject([
@@ -249,7 +248,7 @@ test('a body that is as long as it says, padded, cut and ended by an empty frame
   client.socket.write(frame(DATA, 0, BAD, Buffer.from('world')))
   client.socket.write(frame(DATA, END_STREAM, BAD))
   await origin.text('helloworld')
-  await expect.poll(() => answered(client, BAD), PATIENCE).toBe(true)
+  await expect.poll(() => answered(client, BAD)).toBe(true)
   await othersGoOn(client, origin.port)
 })
 
@@ -261,7 +260,7 @@ test('bodies that are thrown away give their room in the window of the connectio
     // as much as the window has room for, and no more
     await isReset(client, id)
     const given = () => sumOf(client.frames.filter(({ type, stream }) => type === WINDOW_UPDATE && stream === 0))
-    await expect.poll(given, PATIENCE).toBeGreaterThan(((id - 101) / 2 + 1) * 16_000 - 65_535)
+    await expect.poll(given).toBeGreaterThan(((id - 101) / 2 + 1) * 16_000 - 65_535)
   }
   expect(await gateway.recorded(100)).toHaveLength(100)
   expect(client.frames.some(({ type }) => type === GOAWAY)).toBe(false)
@@ -313,7 +312,7 @@ describe('a malformed field is found', () => {
       { message: malformed(TOO_LONG) },
     ])
     client.socket.write(frame(HEADERS, END_HEADERS | END_STREAM, 9, request('GET', origin.port)))
-    await expect.poll(() => answered(client, 9), PATIENCE).toBe(true)
+    await expect.poll(() => answered(client, 9)).toBe(true)
   })
 
   test('by reference to the table, and the table stays in step', async () => {
@@ -326,7 +325,7 @@ describe('a malformed field is found', () => {
     await isReset(client, BAD)
     const by = (index: number) => Buffer.concat([request('GET', origin.port), Buffer.of(0x80 | index)])
     client.socket.write(frame(HEADERS, END_HEADERS | END_STREAM, 7, by(62)))
-    await expect.poll(() => answered(client, 7), PATIENCE).toBe(true)
+    await expect.poll(() => answered(client, 7)).toBe(true)
     expect(origin.received).toContain('x-b: fine')
     client.socket.write(frame(HEADERS, END_HEADERS | END_STREAM, 9, by(63)))
     await isReset(client, 9)
@@ -353,8 +352,8 @@ test.each<[string, Buffer]>([
   const { gateway, client, origin } = await start()
   client.socket.write(bytes)
   client.socket.write(frame(HEADERS, END_HEADERS | END_STREAM, NEXT, request('GET', origin.port)))
-  await expect.poll(() => client.frames.some(({ type }) => type === GOAWAY), PATIENCE).toBe(true)
-  await expect.poll(() => gateway.gateway.clients, PATIENCE).toBe(0)
+  await expect.poll(() => client.frames.some(({ type }) => type === GOAWAY)).toBe(true)
+  await expect.poll(() => gateway.gateway.clients).toBe(0)
   expect(origin.connections).toBe(0)
 })
 
@@ -364,5 +363,5 @@ test('malformed requests without end cost their connection', async () => {
     frame(HEADERS, END_HEADERS | END_STREAM, 2 * at + BAD, request('GET', 80, { 'x-a': 'b\r' })),
   )
   client.socket.write(Buffer.concat(many))
-  await expect.poll(() => gateway.gateway.clients, PATIENCE).toBe(0)
+  await expect.poll(() => gateway.gateway.clients).toBe(0)
 })

@@ -286,9 +286,7 @@ describe('everything that cannot be asked is said at once, in place, with exit c
   })
 })
 
-test('--watch runs again when a test or its configuration changes, and ends on Ctrl-C', {
-  timeout: 120_000,
-}, async () => {
+test('--watch runs again when a test or its configuration changes, and ends on Ctrl-C', async () => {
   const child = spawn(process.execPath, ['src/main.ts', 'test', '--watch', path('good.test.yaml')])
   try {
     let seen = ''

@@ -152,6 +152,39 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
     await expect.poll(() => page.getByRole('row').count()).toBe(7)
   })
 
+  test('matrix: reached by keyboard whatever was asked before, and no cell is behind the heads', async () => {
+    const { page } = browser
+    await page.setViewportSize({ width: 390, height: 500 })
+    await visit(page, lab, '/matrix')
+    const grid = page.getByRole('table', { name: 'Who leaves from where' })
+    await grid.getByRole('button').first().focus()
+    await page.keyboard.press('Control+End')
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    for (const key of ['ArrowUp', 'ArrowUp', 'ArrowLeft', 'ArrowUp', 'ArrowUp', 'ArrowLeft', 'ArrowUp', 'ArrowUp']) {
+      await page.keyboard.press(key)
+      const covering = `(() => {
+        const { left, top, width, height } = document.activeElement.getBoundingClientRect()
+        return [[4, 4], [width - 4, height - 4]]
+          .map(([x, y]) => document.elementFromPoint(left + x, top + y))
+          .filter((found) => !document.activeElement.contains(found))
+          .map((found) => found?.className ?? 'outside')
+      })()`
+      expect(await page.evaluate(covering), key).toEqual([])
+    }
+    await page.keyboard.press('Control+End')
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    await page.getByLabel('Group').selectOption('Finance')
+    await expect.poll(() => page.getByRole('row').count()).toBe(3)
+    await expect.poll(() => grid.locator('button[tabindex="0"]').count()).toBe(1)
+    await page.setViewportSize({ width: 1280, height: 800 })
+  })
+
   test('explain: whether the service lets in comes first, and ids have names', async () => {
     const { page } = browser
     await visit(page, lab, '/explain?destination=bank.saas.test&user=carol%40example.com')
@@ -176,6 +209,19 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
       .first()
       .getByText(/There is no host “nowhere.invalid”/)
       .waitFor()
+  })
+
+  test('sessions: of rules that nearly matched, those for other destinations and dead ones are left out', async () => {
+    const { page } = browser
+    await lab.send('mike', 'http://bank.saas.test/')
+    await visit(page, lab, '/sessions?user=mike%40example.com')
+    await page.locator('.rows-body [role=row]').first().click()
+    const near = page.getByRole('dialog').locator('.notice', { hasText: 'Nearly' }).getByRole('listitem')
+    await near.first().waitFor()
+    expect(await near.allTextContents()).toEqual([
+      expect.stringMatching(/^Rule “Finance to the bank” would have matched but for /),
+      expect.stringMatching(/^Rule “Auditors to the bank” would have matched but for identity\.email in \$Auditors /),
+    ])
   })
 
   test('connect: a line for one person that works once the password stands in it', async () => {
@@ -221,6 +267,38 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
     await page.getByText(/connections would change without LHR\./).waitFor()
   })
 
+  test('live: on a phone no name covers another, and beside the map each data center has one line for its switch', async () => {
+    const { page } = browser
+    for (const who of ['alice', 'judy', 'bob', 'ivan', 'erin', 'heidi', 'carol', 'frank', 'mike', 'priya', 'kenji']) {
+      await lab.send(who, 'http://ipv4.icanhazip.com/')
+    }
+    await visit(page, lab, '/')
+    const lines = page.locator('.colo-list > li > .row')
+    await lines.first().waitFor()
+    const heights = await lines.evaluateAll((rows) => rows.map((row) => row.clientHeight))
+    expect(new Set(heights).size).toBe(1)
+    await page.setViewportSize({ width: 390, height: 844 })
+    const boxes = () =>
+      page.locator('.map-person:visible, .map-colo:visible').evaluateAll((names) =>
+        names.map((name) => {
+          const { left, right, top, bottom } = name.getBoundingClientRect()
+          return { name: name.textContent, left, right, top, bottom }
+        }),
+      )
+    const covered = async () => {
+      const all = await boxes()
+      return all.flatMap((a, at) =>
+        all
+          .slice(at + 1)
+          .filter((b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
+          .map((b) => `${a.name} ${b.name}`),
+      )
+    }
+    await expect.poll(async () => (await boxes()).length).toBeGreaterThan(10)
+    await expect.poll(covered).toEqual([])
+    await page.setViewportSize({ width: 1280, height: 800 })
+  })
+
   test('labs on one host are a step away from each other', async () => {
     const { page } = browser
     const other = await startConsoleLab(5)
@@ -233,7 +311,7 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
       await choice.waitFor()
       const words = await choice.locator('option').allTextContents()
       expect(words.map((text) => text.split(' :').at(-1))).toEqual(ports)
-      await choice.selectOption(ports[1] ?? '')
+      await choice.selectOption(`:${ports[1]}/`)
       await page.waitForURL(`${lab.url}/`)
       await page.getByText('live', { exact: true }).waitFor()
     } finally {

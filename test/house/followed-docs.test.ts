@@ -105,7 +105,7 @@ describe.each(FOLLOWED)('%s', (file) => {
 
   test('has commands', () => expect(commands.length).toBeGreaterThan(9))
 
-  test.each(commands)('%s', { timeout: 60_000 }, async (command, output) => {
+  test.each(commands)('%s', async (command, output) => {
     const printed = asWritten((await shell(here(command))).output)
     expect(withoutTimes(printed)).toBe(withoutTimes(output))
   })
@@ -127,7 +127,7 @@ describe.each(['docs/operating.md', 'docs/api.md'])('%s', (file) => {
   beforeAll(begin)
   afterAll(end)
 
-  test('every `sh` block does what it says, one after the other', { timeout: 120_000 }, async () => {
+  test('every `sh` block does what it says, one after the other', async () => {
     const scripts = blocks(file, 'sh')
     expect(scripts.length).toBeGreaterThan(1)
     let before = ''
@@ -150,7 +150,7 @@ describe('docs/api.md', () => {
   beforeAll(begin)
   afterAll(end)
 
-  test('the program with the SDK lists the rules', { timeout: 60_000 }, async () => {
+  test('the program with the SDK lists the rules', async () => {
     const [program = ''] = blocks('docs/api.md', 'ts')
     const token = readFileSync(join(folder, '.egresslab/api-token'), 'utf8').trim()
     const around = `import Cloudflare from 'cloudflare'\nconst token = '${token}', account_id = '${lab.lab.config.account.id}'\nconst show = (name) => process.stdout.write(name + '\\n')\n`

@@ -54,7 +54,7 @@ describe.each([
 
   test('there are commands', () => expect(commands).toHaveLength(count))
 
-  test.each(commands)('%s', { timeout: 60_000 }, async (command, output) => {
+  test.each(commands)('%s', async (command, output) => {
     expect(await printed('sh', ['-c', here(command)])).toBe(output)
   })
 })
@@ -64,7 +64,7 @@ describe('every program prints what its comment says', () => {
 
   test('there are programs', () => expect(programs.map(([library]) => library)).toEqual(['undici', 'socks']))
 
-  test.each(programs)('%s', { timeout: 60_000 }, async (_library, text) => {
+  test.each(programs)('%s', async (_library, text) => {
     const promised = /\/\/ ([\d.]+)$/m.exec(text)?.[1]
     expect(await printed(process.execPath, ['--input-type=module', '-e', here(text)])).toBe(`${promised}\n`)
   })

@@ -55,6 +55,18 @@ describe('remembering', () => {
     expect((await contextOf(door, clientAs('alice@example.com', 'other'))).identity?.email).toBe('alice@example.com')
   })
 
+  test('people who stay the very same stay known', async () => {
+    const { patience, waits } = watchedPatience()
+    const door = identifier({ patience })
+    await contextOf(door, clientAs('alice@example.com'))
+    door.replacePeople({ ...CONFIG })
+    await contextOf(door, clientAs('alice@example.com'))
+    expect(waits).toHaveLength(1)
+    door.replacePeople({ ...CONFIG, users: [...CONFIG.users] })
+    await contextOf(door, clientAs('alice@example.com'))
+    expect(waits).toHaveLength(2)
+  })
+
   test('a check that began before people were replaced is not remembered after', async () => {
     const door = identifier()
     const early = contextOf(door, clientAs('alice@example.com'))

@@ -146,6 +146,25 @@ test('a reload shows at the API: new people are listed and explained, listeners 
   expect(explained.result.decision.egress.ipv4).toBe('203.0.113.10')
 })
 
+test('destinations that come and go leave the people as they are, so that nobody has to log in anew', async () => {
+  const { lab } = await start({ ephemeral: true })
+  const { users, devices, sources } = lab.decider.config
+  const added = ['one.test', 'two.test'].map((name, at) => ({
+    name,
+    addresses: [`192.0.2.${at + 1}`],
+    origin: { kind: 'echo' as const, allow: [] },
+    proxied_by_cloudflare: false,
+  }))
+  for (const count of [1, 2, 0, 1]) {
+    await lab.changeDestinations(added.slice(0, count))
+    const { config } = lab.decider
+    expect(config.destinations.filter(({ name }) => added.some((one) => one.name === name))).toHaveLength(count)
+    expect(
+      [config.users, config.devices, config.sources].map((now, at) => now === [users, devices, sources][at]),
+    ).toEqual([true, true, true])
+  }
+})
+
 test('Gateway DNS is shown with its real port, and, while host selectors are off, with the rules that wait for it', async () => {
   const on = await start({ ephemeral: true })
   const where = `  DNS      127.0.0.1:${on.lab.dns[0]?.port} over UDP and TCP, http://127.0.0.1:${on.lab.api.port}/dns-query`

@@ -119,7 +119,8 @@ describe.skipIf(executable === undefined || nginx === undefined || haproxy === u
     })
     try {
       await signIn(browser, `${base}/`)
-      const [cookie] = await context.cookies(`https://${NAME}/`)
+      const cookies = await context.cookies(`https://${NAME}/`)
+      const cookie = cookies.find(({ name }) => name.includes('session'))
       expect(cookie).toMatchObject({
         name: `__Host-egresslab_session_443${base.replace('/', '_')}`,
         secure: true,
@@ -148,6 +149,29 @@ describe.skipIf(executable === undefined || nginx === undefined || haproxy === u
       expect(complaints).toEqual([])
       expect(failed).toEqual([])
       expect(new Set((await context.cookies()).map(({ secure }) => secure)).has(false)).toBe(false)
+    } finally {
+      await browser.close()
+    }
+  })
+
+  test('labs below two paths of one front are a step away from each other', async () => {
+    const locations = () =>
+      `location / { proxy_pass http://127.0.0.1:${labPort(atRoot)}; ${TELLS} }
+      location /egresslab/ { proxy_pass http://127.0.0.1:${labPort(below)}; ${TELLS} }`
+    const browser = await behindNginx(52, locations)
+    const { page } = browser
+    try {
+      await signIn(browser, '/')
+      await signIn(browser, '/egresslab/')
+      const choice = page.getByRole('combobox', { name: 'Lab', exact: true })
+      await choice.waitFor()
+      const words = await choice.locator('option').allTextContents()
+      expect(words.map((text) => text.split(' ').at(-1))).toEqual(['/egresslab', '/'])
+      await choice.selectOption('/')
+      await page.waitForURL(`https://${NAME}/`)
+      await choice.selectOption('/egresslab/')
+      await page.waitForURL(`https://${NAME}/egresslab/`)
+      await page.getByText('live', { exact: true }).first().waitFor()
     } finally {
       await browser.close()
     }

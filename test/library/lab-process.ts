@@ -3,6 +3,7 @@
 
 import { once } from 'node:events'
 import { startLab } from '../../src/library/index.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 
 await using lab = await startLab()
 const port = new URL(lab.proxyUrl()).port
@@ -13,7 +14,7 @@ const erp = await lab.origins.add({ host: 'erp.test', allow: ['203.0.113.10'] })
 const seen: string[] = []
 for (const user of ['alice@example.com', 'bob@example.com', 'carol@example.com', 'dave@example.com']) {
   await lab.fetch('https://erp.test/', { user })
-  seen.push((await lab.sessions.waitFor({ user }, { timeoutMs: 60_000 })).EgressIP)
+  seen.push((await lab.sessions.waitFor({ user }, { timeoutMs: PATIENCE_MS })).EgressIP)
 }
 const requests = erp.requests.map(({ user, egressIp }) => `${user} ${egressIp}`)
 process.stdout.write(`${JSON.stringify({ seen, requests, sessions: lab.sessions.list().length })}\n`)

@@ -112,6 +112,38 @@ test('an origin of more addresses than there are stand-ins is refused, and nothi
   expect((await lab.fetch('http://many.test/', { user: BOB })).status).toBe(200)
 })
 
+test('an origin that is added finds the file as it is now, its passwords too', async () => {
+  const config = join(folder, 'passwords.yaml')
+  const write = (password: string, rest = '') =>
+    writeFileSync(
+      config,
+      `dedicated_ips: [{ colo: LHR, ipv4: 203.0.113.20, ipv6: "2001:db8:20::/64" }]
+users: [{ email: eve@example.com, password: ${password} }]
+${rest}`,
+    )
+  write('first')
+  await using lab = await startLab({ config })
+  await lab.origins.add({ host: 'one.test' })
+  const statusWith = (password: string) =>
+    lab.fetch('http://one.test/', { user: 'eve@example.com', password }).then(
+      ({ status }) => status,
+      ({ cause }) => cause.message,
+    )
+  const refused = 'Proxy Authentication Required (407)'
+  expect(await statusWith('first')).toBe(200)
+  await lab.origins.add({ host: 'two.test' })
+  expect(await statusWith('first')).toBe(200)
+  write('other')
+  await lab.origins.add({ host: 'three.test' })
+  expect([await statusWith('first'), await statusWith('other')]).toEqual([refused, 200])
+  write('other', 'usres: []')
+  const [issue] = await issuesOf(() => lab.origins.add({ host: 'four.test' }))
+  expect(issue?.message).toBe('unknown key `usres`')
+  write('third')
+  await lab.origins.add({ host: 'five.test' })
+  expect([await statusWith('other'), await statusWith('third')]).toEqual([refused, 200])
+})
+
 test('a lab with a state folder keeps its sessions and changes there', async () => {
   const state = join(folder, 'state')
   {

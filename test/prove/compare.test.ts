@@ -11,7 +11,7 @@ let solver: Solver
 beforeAll(async () => {
   // loaded once for all tests
   solver = await startSolver()
-}, 120_000)
+})
 afterAll(() => solver.close())
 
 const WORLD: World = {
@@ -208,5 +208,5 @@ describe('a planted difference is found with a connection that shows it', () => 
       'net.protocol == "tcp" and not net.dst.port == 443 and net.dst.ip in {0.0.0.0/0} | AMS,LHR | ',
     ])
     expect(regions[0]).toMatchObject({ before: { egress: '203.0.113.10' }, after: { egress: 'shared egress' } })
-  }, 120_000)
+  })
 })

@@ -117,7 +117,7 @@ async function makeBulky(
     expect(sent).toBeLessThan(100 * MEGABYTE)
     origin.write(Buffer.alloc(MEGABYTE, 'x'))
     sent += MEGABYTE
-    await vi.waitFor(() => expect(received).toBe(sent), { timeout: 20_000, interval: 5 })
+    await vi.waitFor(() => expect(received).toBe(sent), { ...PATIENT, interval: 5 })
   }
   client.off('readable', take)
   return { sent: 11, received }

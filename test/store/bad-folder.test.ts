@@ -98,6 +98,17 @@ describe.skipIf(!canMount)('a state folder', () => {
   })
 })
 
+test.skipIf(process.platform !== 'linux')(
+  'a folder that `/proc` does not create is refused, not tried for ever',
+  () => {
+    const run = { encoding: 'utf8', timeout: PATIENCE_MS } as const
+    const { stdout } = spawnSync(process.execPath, ['test/store/start-on.ts', '/proc/egresslab/state'], run)
+    const [{ started, issues }] = outcomes(stdout)
+    expect({ started, code: issues[0].code }).toEqual({ started: false, code: 'state.unusable' })
+    expect(issues[0].message).toContain('`/proc/egresslab/state` cannot be used: ENOENT')
+  },
+)
+
 test('a file where the folder should be is refused by name', () => {
   const file = join(folder, 'file')
   writeFileSync(file, 'mine')

@@ -8,7 +8,8 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { InputError } from '../../src/errors/issue.ts'
-import { ensureDevelopmentCertificates } from '../../src/tls/development-certificates.ts'
+import { ensureDevelopmentCertificates, passingLeaf } from '../../src/tls/development-certificates.ts'
+import type { CertifiedKey } from '../../src/tls/issue-certificates.ts'
 
 const DAY_MS = 86_400_000
 const now = Date.now()
@@ -36,18 +37,11 @@ describe('the first start', () => {
 
   test('gives certificates that curl accepts for every name and address, and for no other', async () => {
     const { leaf, authorityFile } = await ensure(['bank.saas.test', 'ipv4.icanhazip.com'])
-    const server = createServer({ key: leaf.key, cert: leaf.certificate }, (_request, response) => response.end('ok'))
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    try {
-      for (const name of ['bank.saas.test', 'ipv4.icanhazip.com', 'localhost', '127.0.0.1']) {
-        expect(await curl(authorityFile, name, port)).toBe('ok')
-      }
-      await expect(curl(authorityFile, 'payroll.saas.test', port)).rejects.toMatchObject({ code: 60 })
-    } finally {
-      server.close()
+    await using server = await serve(leaf)
+    for (const name of ['bank.saas.test', 'ipv4.icanhazip.com', 'localhost', '127.0.0.1']) {
+      expect(await curl(authorityFile, name, server.port)).toBe('ok')
     }
+    await expect(curl(authorityFile, 'payroll.saas.test', server.port)).rejects.toMatchObject({ code: 60 })
   })
 
   test('of several processes at once ends in one authority for all', async () => {
@@ -140,6 +134,39 @@ describe('a later start', () => {
     expect((failure as InputError).message).toContain('certificates cannot be made')
   })
 })
+
+describe('a leaf for a name that comes and goes', () => {
+  const passing = (name: string) => passingLeaf({ folder, names: [name], now })
+
+  test('is the one in the folder if it has the name', async () => {
+    const { leaf } = await ensure(['bank.saas.test'])
+    expect(await passing('bank.saas.test')).toEqual(leaf)
+  })
+
+  test('is else a new one, which curl accepts for that name alone and the folder does not keep', async () => {
+    const { leaf, authorityFile } = await ensure(['bank.saas.test'])
+    await using server = await serve(await passing('erp.test'))
+    expect(await curl(authorityFile, 'erp.test', server.port)).toBe('ok')
+    await expect(curl(authorityFile, 'bank.saas.test', server.port)).rejects.toMatchObject({ code: 60 })
+    expect(await ensure(['bank.saas.test'])).toMatchObject({ leaf, made: 'nothing' })
+    expect((await ensure(['erp.test'])).made).toBe('leaf')
+  })
+
+  test('has an authority even where the folder has lost it', async () => {
+    const { authorityFile } = await ensure()
+    rmSync(authorityFile)
+    await using server = await serve(await passing('erp.test'))
+    expect(await curl(authorityFile, 'erp.test', server.port)).toBe('ok')
+  })
+})
+
+async function serve({ key, certificate }: CertifiedKey) {
+  const server = createServer({ key, cert: certificate }, (_request, response) => response.end('ok'))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return { port, [Symbol.asyncDispose]: async () => void server.close() }
+}
 
 function modeOf(file: string): number {
   return statSync(join(folder, file)).mode & 0o777

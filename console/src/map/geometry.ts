@@ -70,6 +70,8 @@ export interface Labelled {
   readonly at: Point
   readonly width: number
   readonly height: number
+  /** left out where no room is free */
+  readonly optional?: boolean
 }
 
 const DIRECTIONS: readonly Point[] = [
@@ -82,22 +84,25 @@ const DIRECTIONS: readonly Point[] = [
   [0.8, 0.8],
   [-0.8, 0.8],
 ]
-const DISTANCES = [9, 24, 42, 64]
+const NEAREST = 9
+const DISTANCES = [NEAREST, 24, 42, 64]
 
-/** A box per label, none over another, inside the frame where there is room. Earlier ones choose first. */
+/** A box per label, none over another, inside the frame where there is room; optional ones without room have none. Earlier ones
+ *  choose first. */
 export function placeLabels(labels: readonly Labelled[], frame: Point, taken: readonly Box[] = []): Map<string, Box> {
   const placed = new Map<string, Box>()
   const dots = labels.map(({ at: [x, y] }) => ({ x: x - 4, y: y - 4, width: 8, height: 8 }))
   const boxes: Box[] = [...dots, ...taken]
   for (const label of labels) {
-    const box = firstFree(label, frame, boxes)
+    const box = firstFree(label, frame, boxes) ?? (label.optional === true ? undefined : boxAt(label, [1, 0], NEAREST))
+    if (box === undefined) continue
     placed.set(label.id, box)
     boxes.push(box)
   }
   return placed
 }
 
-function firstFree(label: Labelled, frame: Point, boxes: readonly Box[]): Box {
+function firstFree(label: Labelled, frame: Point, boxes: readonly Box[]): Box | undefined {
   for (const distance of DISTANCES) {
     for (const direction of DIRECTIONS) {
       const box = boxAt(label, direction, distance)
@@ -105,7 +110,7 @@ function firstFree(label: Labelled, frame: Point, boxes: readonly Box[]): Box {
       if (inside && !boxes.some((other) => overlap(box, other))) return box
     }
   }
-  return boxAt(label, [1, 0], DISTANCES[0] ?? 9)
+  return undefined
 }
 
 function boxAt({ at: [x, y], width, height }: Labelled, [dx, dy]: Point, distance: number): Box {

@@ -186,6 +186,7 @@ function Names({ size, projection, shown, people, onColo }: NamesProps): JSX.Ele
       at: projection([longitude, latitude]) ?? ([-100, -100] as const),
       width: (name.length * 0.46 + 0.6) * rem,
       height: 1.1 * rem,
+      optional: true,
     }))
     return placeLabels([...colos, ...names], [size.width, size.height])
   }, [shown, people, projection, size])

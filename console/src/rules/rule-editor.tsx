@@ -250,9 +250,7 @@ function EgressFields({ draft, set }: EgressFieldsProps): JSX.Element {
           <SelectField
             label="IPv6 range"
             value={egress.ipv6 ?? ''}
-            options={owned.flatMap(({ ipv6, geolocation, colo }) =>
-              ipv6 === null ? [] : [[ipv6, `${ipv6}, ${geolocation.city ?? colo}`] as const],
-            )}
+            options={owned.flatMap(({ ipv6, colo }) => (ipv6 === null ? [] : [[ipv6, `${ipv6}, ${colo}`] as const]))}
             onChange={(ipv6) => change({ ...egress, ipv6 })}
           />
         </>

@@ -61,7 +61,7 @@ export function Why({ explanation }: { readonly explanation: Explanation }): JSX
           <ul>
             {nearMisses.map(({ id, rule, parts }) => (
               <li key={id}>
-                rule {rule} would have matched but for{' '}
+                Rule “{rule}” would have matched but for{' '}
                 {parts.map(({ text, value }) => (
                   <span key={text}>
                     <code>{withNames(text, names)}</code> (

@@ -124,7 +124,7 @@ function Geolocations({ geolocations, onSet }: GeolocationsProps): JSX.Element {
   if (geolocations === undefined) return <Loading what="geolocations" />
   if (geolocations.length === 0) return <Empty title="The account has no dedicated IPs" />
   return (
-    <section class="card scroll-x" aria-labelledby="geo-title" tabIndex={0}>
+    <section class="card table-card" aria-labelledby="geo-title">
       <header>
         <h2 id="geo-title">Where geolocation databases place your addresses</h2>
       </header>
@@ -160,15 +160,15 @@ function GeolocationRow({
       <td>
         <code>{ipv4 ?? ipv6}</code>
       </td>
-      <td>
+      <td data-head="Really at">
         {colo}, {nameOf(place)}
       </td>
-      <td>
+      <td data-head="Sites see">
         <span class={caughtUp ? 'verdict good' : 'verdict warn'}>
           {caughtUp ? '✓' : '…'} {nameOf(seen)}
         </span>
       </td>
-      <td>
+      <td data-head="Databases know">
         {at === null ? (
           <span class="muted">always did</span>
         ) : (

@@ -70,7 +70,8 @@ function Lines({ listener, user }: { readonly listener: ListedListener; readonly
   const isNobody = user === '' || listener.fixed_user !== null || listener.authentication === 'anonymous'
   const login = isNobody ? '' : `${encodeURIComponent(user)}:PASSWORD@`
   const proxy = `${scheme}://${login}${address}`
-  const curl = `curl -x ${scheme}://${address}${isNobody ? '' : ` -U '${user}:PASSWORD'`} http://ipv4.icanhazip.com/`
+  const trust = scheme === 'https' ? ' --proxy-cacert egresslab-ca.pem' : ''
+  const curl = `curl -x ${scheme}://${address}${trust}${isNobody ? '' : ` -U '${user}:PASSWORD'`} http://ipv4.icanhazip.com/`
   const env = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].flatMap((name) => [name, name.toLowerCase()])
   const lines = [...env.map((name) => `export ${name}='${proxy}'`), "export NO_PROXY='localhost,127.0.0.1,::1'"].join(
     '\n',
@@ -97,8 +98,8 @@ function ForBrowsers({ listener }: { readonly listener: ListedListener | undefin
     <div class="connect-grid">
       <Line title="Proxy configuration" text={pac.href} words="Copy PAC address">
         Give it to the browser as its automatic proxy configuration.{' '}
-        {listener?.sign_in_page === true ? 'People sign in on a page' : 'The browser asks for user and password'}, and
-        choose their virtual network at <a href="/me">/me</a>.
+        {listener?.sign_in_page === true ? 'People sign in on a page.' : 'The browser asks for user and password.'}{' '}
+        People choose their virtual network at <a href="/me">/me</a>.
       </Line>
       <Line title="Certificate" text="npx egresslab ca > egresslab-ca.pem" words="Copy command">
         <a href="/ca.pem" download="egresslab-ca.pem">
@@ -136,7 +137,7 @@ function Line({ title, text, words, children }: LineProps): JSX.Element {
         <h2>{title}</h2>
         <CopyButton text={text}>{words}</CopyButton>
       </div>
-      <pre class="block">{text}</pre>
+      <pre class={text.includes('\n') ? 'block lines' : 'block'}>{text}</pre>
       <p class="small muted">{children}</p>
     </section>
   )

@@ -165,8 +165,13 @@ function ColoList({ colos, shown, onToggle }: ColoListProps): JSX.Element {
               </span>
               <span class="row">
                 {colo.up && colo.dedicated_ips.length > 0 && (
-                  <a class="small" href={`/matrix?down=${colo.code}`}>
-                    matrix without {colo.code}
+                  <a
+                    class="small"
+                    href={`/matrix?down=${colo.code}`}
+                    aria-label={`matrix without ${colo.code}`}
+                    title={`Who would leave from where without ${colo.code}`}
+                  >
+                    matrix
                   </a>
                 )}
                 <ColoSwitch colo={colo} onToggle={() => onToggle(colo)} />

@@ -191,13 +191,17 @@ function Grid({ matrix, onOpen }: GridProps): JSX.Element {
     )
   }
   const shown = cells.slice(0, Math.max(1, Math.floor(MOST_CELLS / columns.length)))
+  // a narrower question may leave the cell that was active outside
+  const [activeRow, activeColumn] = [clamp(active[0], shown.length), clamp(active[1], columns.length)]
   const go = (row: number, column: number) => {
     const to = [clamp(row, shown.length), clamp(column, columns.length)] as const
     setActive(to)
-    frame.current?.querySelector<HTMLElement>(`[data-at="${to.join()}"]`)?.focus()
+    const cell = frame.current?.querySelector<HTMLElement>(`[data-at="${to.join()}"]`)
+    cell?.focus({ preventScroll: true })
+    cell?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
   }
   const onKeyDown = (event: KeyboardEvent) => {
-    const [row, column] = active
+    const [row, column] = [activeRow, activeColumn]
     if (event.key === 'ArrowDown') go(row + 1, column)
     else if (event.key === 'ArrowUp') go(row - 1, column)
     else if (event.key === 'ArrowRight') go(row, column + 1)
@@ -228,7 +232,7 @@ function Grid({ matrix, onOpen }: GridProps): JSX.Element {
                 <GridCell
                   key={cell.column}
                   cell={cell}
-                  isActive={active[0] === row && active[1] === cell.column}
+                  isActive={activeRow === row && activeColumn === cell.column}
                   onOpen={() => {
                     setActive([row, cell.column])
                     onOpen(cell)

@@ -21,7 +21,7 @@ export function MePage(): JSX.Element {
   return (
     <main class="gate me">
       <div class="card stack">
-        <div class="row spread">
+        <div class="row spread keep">
           <h1 class="row">
             <img src={iconUrl} alt="" width="28" height="28" />
             Your virtual network

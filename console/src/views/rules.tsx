@@ -231,7 +231,7 @@ function Filters({ filter, groups, rules, colos }: FiltersProps): JSX.Element {
         <span class="hidden-label">Search rules</span>
         <input
           type="search"
-          placeholder="Search: name, host, group, list, address …"
+          placeholder="Search rules"
           value={filter.text}
           onInput={({ currentTarget }) => set({ text: currentTarget.value })}
         />

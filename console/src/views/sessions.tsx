@@ -56,7 +56,7 @@ export function SessionsView(): JSX.Element {
           <span class="hidden-label">Search sessions</span>
           <input
             type="search"
-            placeholder="Search: name, address, rule, error …"
+            placeholder="Search sessions"
             value={filter.text}
             onInput={({ currentTarget }) => set({ text: currentTarget.value })}
           />

@@ -2,6 +2,7 @@
 // and the same connection as a case for `egresslab test`.
 
 import type { JsonObject } from '../../config/lab-state.ts'
+import { nearestOnly } from '../../decider/explain-connection.ts'
 import { explain } from '../../policy/explain.ts'
 import type { SessionDecision } from '../../proxy/stage-values.ts'
 import { notFound } from '../api-error.ts'
@@ -43,7 +44,7 @@ function storyOf({ ports }: RouteCall, decided: SessionDecision | undefined, tar
   const isCurrent = snapshot.revision === ports.plane.current().revision
   return {
     policy: { revision: snapshot.revision, current: isCurrent },
-    explanation: explain(snapshot, flow),
+    explanation: nearestOnly(explain(snapshot, flow), snapshot),
     policy_test: policyTestOf(decided, target),
   }
 }

@@ -1,9 +1,10 @@
 // `fleet status`, `drain`, `leave`: the fleet that the running lab is a member of. `fleet ca`: the certificates of its members.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { FleetStatus } from '../../api/index.ts'
+import { makeFolder } from '../../config/files.ts'
 import { inputError } from '../../errors/issue.ts'
 import { messageOf } from '../../errors/thrown.ts'
 import type { LabAddressOptions } from '../../lab/lab-client.ts'
@@ -99,7 +100,7 @@ function registerCertificates(fleet: Command, { io, action }: VerbContext): void
         const { memberHost } = await import('../../fleet/log-message.ts')
         members.forEach(label)
         try {
-          mkdirSync(folder, { recursive: true })
+          makeFolder(folder)
           const pair = (file: string) => [join(folder, `${file}.pem`), join(folder, `${file}-key.pem`)] as const
           const keep = (file: string, { certificate, key }: { readonly certificate: string; readonly key: string }) => {
             const [certificateFile, keyFile] = pair(file)

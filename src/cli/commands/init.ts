@@ -1,8 +1,8 @@
 // `init`: the files a project begins with, from config/init/ of this package. A file that is there stays as it is.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { cannotWrite } from '../../config/files.ts'
+import { cannotWrite, makeFolder } from '../../config/files.ts'
 import { ownFolder, ownVersion } from '../../config/own-package.ts'
 import { errnoOf } from '../../errors/thrown.ts'
 import { shellWord } from '../shell-word.ts'
@@ -43,7 +43,7 @@ export const registerInit: RegisterVerb = (program, { io, action }) => {
 /** False: there is something of that name. Throws an InputError where it cannot be written. */
 function writeNew(file: string, text: string): boolean {
   try {
-    mkdirSync(dirname(file), { recursive: true })
+    makeFolder(dirname(file))
   } catch (thrown) {
     throw cannotWrite(dirname(file), thrown, 'init.not_written')
   }
