@@ -211,9 +211,11 @@ export class FleetLog {
         throw this.#refusal('fleet.foreign_stream', why, 'use another `fleet.name`, or the certificates of that fleet')
       }
     } catch (thrown) {
-      const { JetStreamError, NoRespondersError, TimeoutError } = this.nats
-      const isLack = thrown instanceof NoRespondersError || thrown instanceof JetStreamError
-      if (isLack) {
+      const { JetStreamApiError, JetStreamError, RequestError, TimeoutError } = this.nats
+      // what the library throws where nobody answers has a class that it does not export
+      const cause = thrown instanceof Error ? thrown.cause : undefined
+      const isNobodyThere = cause instanceof RequestError && cause.isNoResponders()
+      if (isNobodyThere || thrown instanceof JetStreamError || thrown instanceof JetStreamApiError) {
         const why = `the NATS server at \`${this.connection.getServer()}\` has no JetStream that this member may use`
         throw this.#refusal('fleet.no_jetstream', `${why}: ${messageOf(thrown)}`, 'start it with `nats-server -js`')
       }

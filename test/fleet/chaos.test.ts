@@ -32,8 +32,8 @@ let members: readonly TestMember[]
 beforeAll(async () => {
   await fleet.begin(3)
   members = COLOS.map((colo, number) => fleet.member(number, colo))
-  for (const member of members) await startedInTheEnd(member)
-  for (const member of members) await member.sees(ALL_UP)
+  await Promise.all(members.map((member) => startedInTheEnd(member)))
+  await Promise.all(members.map((member) => member.sees(ALL_UP)))
 }, TEST_LIMIT_MS)
 afterAll(() => fleet.end(), TEST_LIMIT_MS)
 

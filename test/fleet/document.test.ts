@@ -1,7 +1,7 @@
 // docs/fleet.md, followed word for word as far as two terminals go: its certificates, its configurations, its commands and what they
 // print, with ports and stand-ins of this test's own.
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { afterAll, expect, test, vi } from 'vitest'
 import { ROOT } from '../../scripts/source-files.ts'
 import { bannerOf } from '../support/banner.ts'
+import { guarded } from '../support/fleet.ts'
 import { ownNetwork, ownPort } from '../support/own-network.ts'
 import { PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
 
@@ -55,8 +56,8 @@ function blocks(kind: 'sh' | 'console'): string[][] {
 function start(line: string): () => string {
   let said = ''
   const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
-  const child = spawn('sh', ['-c', `exec ${command(line)}`], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], env })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  const child = guarded('sh', ['-c', `exec ${command(line)}`], { cwd: folder, env })
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
   running.push(child)
@@ -107,10 +108,7 @@ test('a lab alone loads nothing of it', async () => {
 registerHooks({ resolve: (name, context, next) => { if (name.includes('nats')) console.error('LOADED ' + name); return next(name, context) } })`
   const url = `data:text/javascript,${encodeURIComponent(hook)}`
   const args = ['--import', url, join(ROOT, 'scripts', 'egresslab.mjs'), 'start', '--ephemeral', '--parallel']
-  const child = spawn(process.execPath, [...args, '--config', join(ROOT, 'config/lab.yaml')], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
+  const child = guarded(process.execPath, [...args, '--config', join(ROOT, 'config/lab.yaml')], { cwd: folder })
   running.push(child)
   const { said } = await bannerOf(child)
   expect(said()).not.toContain('LOADED')

@@ -9,7 +9,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { FLEET } from '../../src/api/shapes/lab.ts'
 import { FleetIdentity } from '../../src/fleet/log-message.ts'
 import { curl } from '../support/curl.ts'
-import { FLEET_ORIGIN, FLEET_TOKEN, FLEET_USER, publicAddress, TestFleet, type TestMember } from '../support/fleet.ts'
+import {
+  FLEET_ORIGIN,
+  FLEET_TOKEN,
+  FLEET_USER,
+  guarded,
+  NatsServer,
+  publicAddress,
+  TestFleet,
+  type TestMember,
+} from '../support/fleet.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { PATIENCE_MS, PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
 import { startPrivateLab } from '../support/private-lab.ts'
@@ -20,8 +29,9 @@ let lhr: TestMember
 
 beforeAll(async () => {
   await fleet.begin()
-  ams = await fleet.member(0, 'AMS').start()
-  lhr = await fleet.member(1, 'LHR').start()
+  ams = fleet.member(0, 'AMS')
+  lhr = fleet.member(1, 'LHR')
+  await Promise.all([ams.start(), lhr.start()])
   await together()
 }, TEST_LIMIT_MS)
 afterAll(() => fleet.end(), TEST_LIMIT_MS)
@@ -49,6 +59,12 @@ async function together(): Promise<void> {
 
 const visit = (member: TestMember, ...more: string[]) =>
   curl('-x', member.proxy(), '-U', FLEET_USER, ...more, FLEET_ORIGIN)
+
+/** A process whose clock is that far ahead of this machine's. */
+function clockAhead(seconds: number): Record<string, string> {
+  const script = `const now = Date.now; Date.now = () => now() + ${seconds * 1_000}`
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` }
+}
 
 const nats = async () => connectNats({ servers: (fleet.servers[0]?.url ?? '').replace('nats://', '') })
 
@@ -232,6 +248,19 @@ async function sentSessions(): Promise<string[]> {
   }
 }
 
+test('`sessions tail --fleet` at one member shows what was carried at another', async () => {
+  const args = ['scripts/egresslab.mjs', 'sessions', 'tail', '--fleet', '--json', '--limit', '1']
+  const env = { ...process.env, EGRESSLAB_API_TOKEN: FLEET_TOKEN }
+  const tail = guarded(process.execPath, [...args, '-c', lhr.facts.file, '--state', lhr.state], { env, stdout: 'pipe' })
+  let told = ''
+  tail.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    told += text
+  })
+  // nobody says when it has begun to listen, so there are connections until it has told of one
+  while (tail.exitCode === null) await visit(ams)
+  expect([tail.exitCode, JSON.parse(told)]).toMatchObject([0, { Lab: { fleet: { member: 'ams-1' } } }])
+})
+
 test('messages nobody of ours wrote change nothing, at no member; nor does an old one that is sent again', async () => {
   const connection = await nats()
   const log = jetstream(connection)
@@ -282,6 +311,31 @@ describe('refused at the start, with a name', () => {
     expect(await refusal(theirs)).toContain('[fleet.foreign_stream]')
     expect((await manager.streams.info('egresslab_theirs')).config.subjects).toEqual(['theirs.>'])
     await connection.close()
+  })
+
+  test.each([
+    ['fleet.login_refused', 'authorization { user: a, password: b }'],
+    ['fleet.no_jetstream', 'jetstream: disabled'],
+  ])('%s', async (code, lines) => {
+    const other = new NatsServer(fleet.folder, 1, 1, lines)
+    try {
+      await other.start()
+      expect(await refusal((text) => text.replace(/servers: .*/, `servers: [${other.url}]`))).toContain(`[${code}]`)
+    } finally {
+      await other.kill()
+    }
+  })
+
+  test('fleet.clock_apart, and one that is less apart is let in and reported', async () => {
+    const fra = fleet.member(2, 'FRA')
+    expect(await fra.refusal(clockAhead(60))).toContain('[fleet.clock_apart]')
+    await fra.start(clockAhead(20))
+    await ams.sees({ 'fra-1': 'up' })
+    await vi.waitFor(async () => {
+      const { troubles } = (await ams.ask('GET', '/lab/v1/health')).result
+      expect(troubles.join()).toMatch(/the clock of member `fra-1` is \d+ s from this one's \[fleet\.clock_apart\]/)
+    }, PATIENT)
+    await fra.stop()
   })
 
   test('workers', async () => {

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { expect, vi } from 'vitest'
 import { issueAuthority, issueMemberCertificate } from '../../src/tls/issue-certificates.ts'
 import { type Banner, bannerOf } from './banner.ts'
+import { installed } from './installed.ts'
 import { loopback, ownNetwork, ownPort } from './own-network.ts'
 import { PATIENCE_MS, PATIENT } from './patience.ts'
 
@@ -49,13 +50,13 @@ export class TestFleet {
   }
 
   /** `servers`: how many of NATS, one or a cluster. */
-  async begin(servers = 1, authentication = ''): Promise<void> {
+  async begin(servers = 1): Promise<void> {
     this.#originPort = ownPort(60)
     this.#origin.listen(this.#originPort, loopback(77))
     await once(this.#origin, 'listening')
     await this.certificates(['ams-1', 'lhr-1', 'fra-1', 'ewr-1'])
-    for (let at = 0; at < servers; at++) this.servers.push(new NatsServer(this.folder, at, servers, authentication))
-    for (const server of this.servers) await server.start()
+    for (let at = 0; at < servers; at++) this.servers.push(new NatsServer(this.folder, at, servers))
+    await Promise.all(this.servers.map((server) => server.start()))
   }
 
   async certificates(members: readonly string[], folder = 'certs', fleet = this.name): Promise<void> {
@@ -112,8 +113,7 @@ fleet:
   }
 
   async end(): Promise<void> {
-    for (const member of this.members.values()) await member.kill()
-    for (const server of this.servers) await server.kill()
+    await Promise.all([...this.members.values(), ...this.servers].map((each) => each.kill()))
     this.#origin.closeAllConnections()
     this.#origin.close()
     rmSync(this.folder, { recursive: true, force: true })
@@ -125,7 +125,8 @@ export class NatsServer {
   readonly #args: readonly string[]
   #child: ChildProcess | undefined
 
-  constructor(folder: string, at: number, of: number, authentication: string) {
+  /** `more`: further lines of its configuration; JetStream is on unless they say otherwise. */
+  constructor(folder: string, at: number, of: number, more = '') {
     const host = loopback(2)
     const port = ownPort(30 + at)
     this.url = `nats://${host}:${port}`
@@ -137,7 +138,7 @@ export class NatsServer {
         : `cluster { name: c, listen: "${host}:${ownPort(40 + at)}", routes: [${routes.map((r) => `"${r}"`).join(', ')}] }`
     writeFileSync(
       file,
-      `server_name: n${at}\nlisten: "${host}:${port}"\njetstream { store_dir: "${join(folder, `js-${at}`)}" }\n${cluster}\n${authentication}\n`,
+      `server_name: n${at}\nlisten: "${host}:${port}"\n${more.includes('jetstream') ? '' : `jetstream { store_dir: "${join(folder, `js-${at}`)}" }`}\n${cluster}\n${more}\n`,
     )
     this.#args = ['-c', file]
   }
@@ -145,11 +146,10 @@ export class NatsServer {
   /** Unless it runs. */
   async start(): Promise<void> {
     if (this.#child !== undefined) return
-    const command = ['/usr/sbin/nats-server', 'nats-server'].find((each) => each.startsWith('/')) ?? 'nats-server'
-    const child = spawn(command, this.#args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = guarded(installed('nats-server', 'nats-server') ?? 'nats-server', this.#args)
     this.#child = child
     let said = ''
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       said += text
     })
     await vi.waitFor(() => expect(said).toContain('Server is ready'), PATIENT)
@@ -190,11 +190,8 @@ export class TestMember {
   }
 
   /** Starts it, and waits until it listens. Rejects with what it said where it ends. */
-  async start(): Promise<this> {
-    const args = ['scripts/egresslab.mjs', 'start', '--config', this.facts.file, '--state', this.state]
-    const env = { ...process.env, EGRESSLAB_API_TOKEN: FLEET_TOKEN }
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env })
-    this.child = child
+  async start(env: Readonly<Record<string, string>> = {}): Promise<this> {
+    const child = this.#spawn({ ...process.env, ...env, EGRESSLAB_API_TOKEN: FLEET_TOKEN })
     this.#banner = await bannerOf(child, '  sessions ')
     return this
   }
@@ -205,17 +202,21 @@ export class TestMember {
   }
 
   /** What it says when it does not start. */
-  async refusal(): Promise<string> {
-    const args = ['scripts/egresslab.mjs', 'start', '--config', this.facts.file, '--state', this.state]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
-    this.child = child
+  async refusal(env: Readonly<Record<string, string>> = {}): Promise<string> {
+    const child = this.#spawn({ ...process.env, ...env })
     let said = ''
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       said += text
     })
     const [status] = await once(child, 'close', { signal: AbortSignal.timeout(PATIENCE_MS) })
     expect([status, said]).toEqual([2, said])
     return said
+  }
+
+  #spawn(env: NodeJS.ProcessEnv): ChildProcess {
+    const args = ['scripts/egresslab.mjs', 'start', '--config', this.facts.file, '--state', this.state]
+    this.child = guarded(process.execPath, args, { env })
+    return this.child
   }
 
   async kill(): Promise<void> {
@@ -310,6 +311,25 @@ export interface SessionLine {
     readonly error?: { readonly code: string }
     readonly fleet?: { readonly member: string; readonly cutOff: boolean }
   }
+}
+
+/** A process that the kernel ends with this one, however this one ends: a run that is killed leaves nobody behind who holds ports. */
+export function guarded(
+  command: string,
+  args: readonly string[],
+  {
+    env = process.env,
+    cwd,
+    stdout = 'ignore',
+  }: { env?: NodeJS.ProcessEnv; cwd?: string; stdout?: 'ignore' | 'pipe' } = {},
+): ChildProcess {
+  const guard = process.platform === 'linux' ? installed('setpriv', 'util-linux') : undefined
+  const [program = command, ...rest] = [
+    ...(guard === undefined ? [] : [guard, '--pdeathsig', 'KILL']),
+    command,
+    ...args,
+  ]
+  return spawn(program, rest, { stdio: ['ignore', stdout, 'pipe'], env, ...(cwd === undefined ? {} : { cwd }) })
 }
 
 async function killed(child: ChildProcess | undefined): Promise<void> {
