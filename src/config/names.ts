@@ -223,7 +223,7 @@ export function stableUuid(kind: string, name: string): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
 }
 
-/** 32 hex digits, the form of Cloudflare's account ids; joined, so that it is a flat string (net/flat-text.ts). */
+/** 32 hex digits, the form of Cloudflare's account ids; joined, so that it is a flat string. */
 export function stableAccountId(name: string): string {
   return stableUuid('account', name).split('-').join('')
 }
