@@ -1,55 +1,13 @@
 // Terraform's configurations as people write them: `.tf` files in, rules as the API has them out. What cannot be known without a
 // plan is named with its file and line.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { InputError } from '../../src/errors/issue.ts'
+import { describe, expect, test } from 'vitest'
 import { readPolicyFile } from '../../src/rules-sync/read-policy.ts'
+import { folder, placeholders, problemsOf, readTerraform, rule } from './terraform-files.ts'
 
-let folder: string
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'egresslab-module-'))
-})
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
-
-/** Placeholders of HCL are written with a # in this file. */
-const placeholders = (text: string) => text.replaceAll('#{', '$' + '{')
-
-/** Writes files and reads the folder. */
-function read(files: Readonly<Record<string, string>>, path = '') {
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, name)), { recursive: true })
-    writeFileSync(join(folder, name), placeholders(text))
-  }
-  return readPolicyFile(join(folder, path))
-}
-
-async function problems(files: Readonly<Record<string, string>>, path = '') {
-  try {
-    await read(files, path)
-  } catch (thrown) {
-    if (thrown instanceof InputError) return thrown.issues
-    throw thrown
-  }
-  return []
-}
-
-const rule = (body: string, name = 'one', type = 'cloudflare_zero_trust_gateway_policy') => `
-resource "${type}" "${name}" {
-  account_id = var.account_id
-  name       = "${name}"
-  precedence = 1000
-  enabled    = true
-  action     = "egress"
-  filters    = ["egress"]
-  ${body}
-}
-`
 /** The traffic of the only rule. */
 async function traffic(expression: string, more = ''): Promise<unknown> {
-  const { rules } = await read({ 'main.tf': rule(`traffic = ${expression}`) + more })
+  const { rules } = await readTerraform({ 'main.tf': rule(`traffic = ${expression}`) + more })
   return rules[0]?.fields.traffic
 }
 
@@ -139,7 +97,7 @@ describe('texts', () => {
 
 describe('how many there are', () => {
   test('count, for_each over a set, and a dynamic block of version 4', async () => {
-    const { rules } = await read({
+    const { rules } = await readTerraform({
       'main.tf': `
 locals {
   ports = toset(["8443", "443"])
@@ -182,7 +140,7 @@ resource "cloudflare_teams_rule" "old" {
   })
 
   test('modules in folders: their inputs, their outputs', async () => {
-    const { rules } = await read({
+    const { rules } = await readTerraform({
       'main.tf': `
 module "lists" {
   source = "./lists"
@@ -206,7 +164,7 @@ output "id" {
   })
 
   test('an import block tells the id that a rule has already', async () => {
-    const { rules } = await read({
+    const { rules } = await readTerraform({
       'main.tf': `${rule('traffic = ""')}
 import {
   to = cloudflare_zero_trust_gateway_policy.one
@@ -220,7 +178,7 @@ import {
 
 describe('what cannot be known without `terraform plan` is named with file and line:', () => {
   const where = (files: Readonly<Record<string, string>>, path = '') =>
-    problems(files, path).then((issues) =>
+    problemsOf(files, path).then((issues) =>
       issues.map(({ message, file = '', line }) => `${file.slice(folder.length + 1)}:${line} ${message}`),
     )
 
@@ -232,7 +190,7 @@ describe('what cannot be known without `terraform plan` is named with file and l
     expect(await where(files)).toEqual([
       'variables.tf:3 `traffic` of `cloudflare_zero_trust_gateway_policy.one` cannot be known without `terraform plan`: the variable `port` has no default',
     ])
-    expect((await read({ ...files, 'terraform.tfvars': 'port = 443\n' })).rules[0]?.fields.traffic).toBe(
+    expect((await readTerraform({ ...files, 'terraform.tfvars': 'port = 443\n' })).rules[0]?.fields.traffic).toBe(
       'net.dst.port == 443',
     )
   })
@@ -257,7 +215,7 @@ describe('what cannot be known without `terraform plan` is named with file and l
   })
 
   test('what no egress rule needs is left out, and said: rules of other kinds, lists of theirs, modules from elsewhere', async () => {
-    const { rules, lists, notes } = await read({
+    const { rules, lists, notes } = await readTerraform({
       'main.tf': `${rule('traffic = "net.dst.port == 1"')}
 resource "cloudflare_zero_trust_gateway_policy" "dns" {
   name       = "dns"
@@ -287,7 +245,7 @@ module "elsewhere" {
   })
 
   test('the id of a posture check or a DNS location stands for itself, and is said', async () => {
-    const { rules, notes, madeUpIds } = await read({
+    const { rules, notes, madeUpIds } = await readTerraform({
       'main.tf': `${rule('device_posture = "any(device_posture.checks.passed[*] == \\"#{cloudflare_zero_trust_device_posture_rule.disk.id}\\")"')}
 resource "cloudflare_zero_trust_device_posture_rule" "disk" {
   name = "disk"
@@ -305,14 +263,16 @@ resource "cloudflare_zero_trust_device_posture_rule" "disk" {
       'main.tf': `${rule('traffic = local.a')}\nlocals {\n  a = local.b\n  b = local.a\n}\n`,
     })
     expect(issues).toEqual([expect.stringContaining('refers to itself')])
-    const { notes } = await read({ 'main.tf': `${rule('traffic = ""')}\nmodule "self" {\n  source = "./."\n}\n` })
+    const { notes } = await readTerraform({
+      'main.tf': `${rule('traffic = ""')}\nmodule "self" {\n  source = "./."\n}\n`,
+    })
     expect(notes).toHaveLength(1)
   })
 })
 
 describe('files that are not HCL', () => {
   test('one error, at the line where it breaks', async () => {
-    const issues = await problems({
+    const issues = await problemsOf({
       'main.tf': 'resource "cloudflare_teams_rule" "x" {\n  name = \n  precedence = = 3\n}\n',
     })
     expect(issues).toHaveLength(1)
@@ -327,14 +287,14 @@ describe('files that are not HCL', () => {
       ['traffic = "net.dst.port == 1', 'the closing quote of this is missing', 2],
       ['filters = ["egress"', '`]` is missing before this', 3],
     ] as const) {
-      const [issue] = await problems({ 'main.tf': `resource "cloudflare_teams_rule" "x" {\n  ${body}\n}\n` })
+      const [issue] = await problemsOf({ 'main.tf': `resource "cloudflare_teams_rule" "x" {\n  ${body}\n}\n` })
       expect(issue?.message).toContain(said)
       expect(issue?.line).toBe(line)
     }
   })
 
   test('nobody has so many: counts, ranges and widths without end are not followed', async () => {
-    const issues = await problems({
+    const issues = await problemsOf({
       'main.tf': [
         rule('count = 1000000000\n  traffic = ""', 'many'),
         rule('traffic = join("", range(0, 1000000000))', 'long'),
@@ -351,10 +311,10 @@ describe('files that are not HCL', () => {
   })
 
   test('a folder or file without rules says so, and where there are some', async () => {
-    expect(await problems({ 'empty.tf': 'locals {\n  a = 1\n}\n' }, 'empty.tf')).toMatchObject([
+    expect(await problemsOf({ 'empty.tf': 'locals {\n  a = 1\n}\n' }, 'empty.tf')).toMatchObject([
       { code: 'rules.nothing' },
     ])
-    const [issue] = await problems({ 'rules.tf': rule('traffic = ""') }, 'empty.tf')
+    const [issue] = await problemsOf({ 'rules.tf': rule('traffic = ""') }, 'empty.tf')
     expect(issue?.hint).toContain('rules.tf')
   })
 })

@@ -1,60 +1,17 @@
 // Values of a wrong type in Terraform's files: converted as Terraform converts, else named with file and line.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { InputError } from '../../src/errors/issue.ts'
-import { readPolicyFile } from '../../src/rules-sync/read-policy.ts'
-
-let folder: string
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'egresslab-module-'))
-})
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
-
-/** Placeholders of HCL are written with a # in this file. */
-const placeholders = (text: string) => text.replaceAll('#{', '$' + '{')
-
-/** Writes files and reads the folder. */
-function read(files: Readonly<Record<string, string>>, path = '') {
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, name)), { recursive: true })
-    writeFileSync(join(folder, name), placeholders(text))
-  }
-  return readPolicyFile(join(folder, path))
-}
-
-async function problems(files: Readonly<Record<string, string>>, path = '') {
-  try {
-    await read(files, path)
-  } catch (thrown) {
-    if (thrown instanceof InputError) return thrown.issues
-    throw thrown
-  }
-  return []
-}
-
-const rule = (body: string, name = 'one', type = 'cloudflare_zero_trust_gateway_policy') => `
-resource "${type}" "${name}" {
-  account_id = var.account_id
-  name       = "${name}"
-  precedence = 1000
-  enabled    = true
-  action     = "egress"
-  filters    = ["egress"]
-  ${body}
-}
-`
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { folder, problemsOf, readTerraform, rule } from './terraform-files.ts'
 
 test('what is a number, a text or a boolean to Terraform is one here', async () => {
   const text = rule('traffic = ""').replace('1000', '"67"').replace('true', '"true"').replace('"one"\n', '5\n')
-  const { rules } = await read({ 'main.tf': text })
+  const { rules } = await readTerraform({ 'main.tf': text })
   expect(rules[0]).toMatchObject({ name: '5', precedence: 67, fields: { enabled: true } })
 })
 
 test('every value of a wrong type is named where it stands', async () => {
-  const found = await problems({
+  const found = await problemsOf({
     'main.tf': `
 resource "cloudflare_zero_trust_gateway_policy" "one" {
   name       = "one"
@@ -107,7 +64,7 @@ resource "cloudflare_zero_trust_list" "l" {
 })
 
 test('what no rule needs is left out with its wrong type, and an argument that is nearly one is said', async () => {
-  const { lists, rules, notes } = await read({
+  const { lists, rules, notes } = await readTerraform({
     'main.tf': `${rule('trafic = ""')}
 resource "cloudflare_zero_trust_list" "l" {
   name  = "l"
