@@ -1,3 +1,5 @@
+// Work that blocks the thread, done when nobody needs the thread.
+
 import { performance } from 'node:perf_hooks'
 
 const LOOK_EVERY_MS = 5000
