@@ -14,7 +14,7 @@ import type {
 } from '../engine.ts'
 import { CapturedDatagrams, type OnCaptured } from './captured-datagrams.ts'
 import { EventLoop } from './event-loop.ts'
-import { DatagramDesk } from './linux-datagrams.ts'
+import { DatagramSockets } from './linux-datagrams.ts'
 import { LinuxDial } from './linux-dial.ts'
 import { listen } from './linux-listener.ts'
 import { LinuxStream } from './linux-stream.ts'
@@ -36,7 +36,7 @@ export class LinuxEngine implements Engine {
   readonly takesBindings = true
   readonly #loop: EventLoop
   readonly #overSocket: StreamOverSocket
-  #datagrams: DatagramDesk | undefined
+  #datagrams: DatagramSockets | undefined
   #relay: RelayThread | undefined
   /** when it was started */
   #relayBegan = 0
@@ -69,7 +69,7 @@ export class LinuxEngine implements Engine {
   }
 
   async bindDatagrams(at: Endpoint, binding?: SocketBinding): Promise<DatagramSocket> {
-    this.#datagrams ??= new DatagramDesk(this.#loop)
+    this.#datagrams ??= new DatagramSockets(this.#loop)
     const socket = this.#datagrams.bind(at, binding)
     if (socket instanceof Error) throw socket
     return socket
