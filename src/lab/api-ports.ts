@@ -38,7 +38,7 @@ import type { Listener } from '../proxy/arrival.ts'
 import { applyColoOutage, type RecentSessions } from '../proxy/live-sessions.ts'
 import type { Store } from '../store/store.ts'
 import type { EngineName } from '../transport/engine.ts'
-import type { DataPlaneTraffic } from './data-path.ts'
+import type { DataPlaneTraffic } from './thread-data-plane.ts'
 
 export interface ApiParts {
   /** read on every use: it may be reloaded */

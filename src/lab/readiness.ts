@@ -7,8 +7,8 @@ import type { Issue } from '../errors/issue.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import type { Store } from '../store/store.ts'
-import type { DataPlaneTraffic } from './data-path.ts'
 import type { FollowedConfig } from './follow-config.ts'
+import type { DataPlaneTraffic } from './thread-data-plane.ts'
 
 export interface ReadinessParts {
   readonly store: Pick<Store, 'whyNotWritable'>

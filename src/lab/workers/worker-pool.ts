@@ -15,9 +15,9 @@ import type { ConnectionCounts, DatagramCounts } from '../../proxy/counters.ts'
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { versionAfter, wholeVersion } from '../../store/replica.ts'
 import type { Store } from '../../store/store.ts'
-import type { DataPlaneTraffic } from '../data-path.ts'
 import type { FollowedConfig } from '../follow-config.ts'
-import type { SharedSignIn } from '../sign-in.ts'
+import type { SharedSignIn } from '../open-sign-in.ts'
+import type { DataPlaneTraffic } from '../thread-data-plane.ts'
 import type {
   MessageFromWorker,
   MessageToWorker,
