@@ -59,6 +59,8 @@ const MAX_COUNTED = 256
 /** `connection: x`, a literal without indexing */
 const REFUSED_FIELD = Buffer.from('\x00\x0aconnection\x01x', 'latin1')
 
+/** Inspects one connection: takes the client's bytes as they come, and gives what nghttp2 is to read in their
+ *  place. */
 export class RequestInspector {
   readonly #sizes: AnnouncedSizes
   readonly #events: InspectorEvents

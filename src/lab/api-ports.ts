@@ -222,6 +222,8 @@ export interface DiagnosticsParts {
 /** Users whose admission is computed at most; a configuration may have thousands. */
 const MOST_VISITORS = 50
 
+/** What the API shows of a running lab: open and finished sessions, test origins, and a check of what echo origins
+ *  see. */
 export function createDiagnostics(parts: DiagnosticsParts): DiagnosticsPort {
   const { traffic, memory } = parts
   return {

@@ -40,6 +40,7 @@ export class RequestLog {
     return requests
   }
 
+  /** Forgets every request; the lists stay the same objects. */
   clear(): void {
     for (const requests of this.#byHost.values()) requests.length = 0
   }
@@ -61,6 +62,7 @@ function seen({ method, scheme, request, client, at }: OriginRequest, status: nu
   }
 }
 
+/** The origins a program adds, and the requests they and the configured ones got. */
 export class Origins {
   readonly #lab: StartedLab
   readonly #log: RequestLog
@@ -73,6 +75,7 @@ export class Origins {
     this.#log = log
   }
 
+  /** Serves one more origin and empties its list of requests. Rejects with an InputError; then nothing has changed. */
   async add(origin: NewOrigin): Promise<LabOrigin> {
     checkOptions(origin, OPTIONS)
     if (origin.host === undefined) throw optionError(['host'], 'the origin has no `host`')
@@ -92,6 +95,7 @@ export class Origins {
     })
   }
 
+  /** A test origin, added or configured. Throws an InputError for any other host. */
   get(host: string): LabOrigin {
     const name = readHostName(host)
     const { destinations, origins } = this.#lab.decider.config
@@ -111,6 +115,7 @@ export class Origins {
     }
   }
 
+  /** Ends an origin that was added. Rejects with an InputError for any other host. */
   async remove(host: string): Promise<void> {
     return this.#inTurn(async () => {
       const name = readHostName(host)

@@ -75,6 +75,7 @@ const MOST_ENTRIES = 10_000
 const MOST_CHANGES = 100
 const LARGEST_VALUE = 16 * 1024
 
+/** Opens the audit log: entries are kept in a table, at most 10,000 and for `keepMs`, and large values are cut. */
 export function openAuditLog({ table, file, keepMs, onProblem, now = Date.now }: AuditLogOptions): AuditLog {
   const kept = table.all().map(({ key, body }) => ({ key, at: Date.parse((JSON.parse(body) as AuditEntry).at) }))
   let last = Number(kept.at(-1)?.key ?? 0)

@@ -12,6 +12,7 @@ import { closeAfterReply } from '../close-after-reply.ts'
 
 const GRANTED = 0x5a
 
+/** The handshake of one client: its request, decided and dialled, and the reply. */
 export class Socks4Handshake implements Handshake {
   readonly #client: ClientConnection
   readonly #pipeline: ConnectionPipeline

@@ -33,6 +33,7 @@ const LOGGED_IN = Buffer.of(0x01, 0x00)
 
 type Step = 'greeting' | 'identifying-by-address' | 'password' | 'identifying' | 'request'
 
+/** The handshake of one client (RFC 1928, RFC 1929), up to the tunnel or the UDP association. */
 export class Socks5Handshake implements Handshake {
   readonly #client: ClientConnection
   readonly #settings: Socks5Settings

@@ -19,6 +19,7 @@ export interface LinuxStreamOptions {
   readonly overSocket: StreamOverSocket
 }
 
+/** What a stream and its replacement over a socket of Node's have in common: endpoints, options, and how it ended. */
 export abstract class LinuxConnection {
   protected readonly loop: EventLoop
   /** -1 once it is closed, or belongs to a socket */

@@ -56,6 +56,7 @@ export class DatagramSockets {
   }
 }
 
+/** One bound UDP socket; made by {@link DatagramSockets}. */
 export class LinuxDatagrams implements DatagramSocket, Watcher {
   readonly address: Endpoint
   readonly #shared: DatagramSockets

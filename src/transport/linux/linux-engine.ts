@@ -30,6 +30,7 @@ const OLDEST_NODE = [26, 1] as const
 const RELAY_PAUSE_MS = 5_000
 const ARCHITECTURES = ['x64', 'arm64']
 
+/** The engine of one thread: listens, dials, relays, and opens UDP sockets. */
 export class LinuxEngine implements Engine {
   readonly name = 'linux'
   readonly sharesPorts = true

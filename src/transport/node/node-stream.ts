@@ -22,6 +22,7 @@ const SILENT_ENDS = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNRE
 /** What the last {@link NodeStream.read} handed out. Node gives each read memory of its own, so these bytes need no copy to be written. */
 let lastRead: Buffer | undefined
 
+/** One duplex stream of Node's as a {@link ByteStream}. */
 export class NodeStream implements ByteStream {
   readonly #stream: Duplex
   readonly #resetBy: (() => unknown) | undefined
