@@ -48,6 +48,21 @@ export const REQUEST_ERRORS = {
   internal: { status: 500, code: 20199, message: 'an unexpected error inside the lab' },
 } as const
 
+/** Numbers of refusals that word their message themselves; Cloudflare's. */
+export const WORDED_CODES = {
+  tooManyRequests: 971,
+  refusedByLogpush: 1002,
+  noSuchRoute: 1015,
+} as const
+
+/** Numbers of the envelope's `messages`, which stand beside a good answer; the lab's own. */
+export const NOTICE_CODES = {
+  neverEvaluated: 20200,
+  listensOn: 20201,
+  settingWithoutEffect: 20202,
+  keptWithoutEffect: 20203,
+} as const
+
 export type RequestErrorName = keyof typeof REQUEST_ERRORS
 
 /** A refusal from the table above, its message replaced where there is more to say. */

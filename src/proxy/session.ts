@@ -41,6 +41,7 @@ export interface HttpExchange {
 const MOST_EXCHANGES = 100
 const NONE: readonly never[] = []
 
+/** One session from its connection to its record, which it makes exactly once. */
 export class Session<Out extends Upstream = TcpUpstream> {
   readonly id = newSessionId()
   readonly connected: Connected<Out>

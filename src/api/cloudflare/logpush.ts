@@ -7,7 +7,7 @@ import type { Json, JsonObject, Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'
 import { messageOf } from '../../errors/thrown.ts'
 import { fieldsOf, LOGPUSH_DATA_SETS, readForm, TIMESTAMP_FORMATS } from '../../log/logpush-batch.ts'
-import { ApiError, notFound } from '../api-error.ts'
+import { ApiError, notFound, WORDED_CODES } from '../api-error.ts'
 import { type ApiMessage, listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import {
@@ -22,7 +22,6 @@ import { FLAG, find, liveOf, objectOf, TEXT, textField, written } from './stored
 
 const PATH = '/client/v4/accounts/{account_id}/logpush'
 /** Cloudflare's number for a job or destination it does not take. */
-const REFUSED = 1002
 
 const CONF = { type: 'string', minLength: 1, maxLength: 4096, format: 'logpush-destination' } as const
 const DATA_SET = { type: 'string', format: 'logpush-data-set' } as const
@@ -218,7 +217,7 @@ function dataSetAt({ params }: RouteCall): RecordedDataSet {
 }
 
 function refusal(message: string): ApiError {
-  return new ApiError(400, [{ code: REFUSED, message }])
+  return new ApiError(400, [{ code: WORDED_CODES.refusedByLogpush, message }])
 }
 
 /** What Logpush does not take is refused under its number. */
@@ -325,7 +324,7 @@ function messagesOn(dataSet: RecordedDataSet): readonly ApiMessage[] {
   if (dataSet !== 'gateway_http') return []
   const message =
     'the lab logs connections, not requests: forwarded HTTP gives one record per connection, without URL, method and status'
-  return [{ code: REFUSED, message }]
+  return [{ code: WORDED_CODES.refusedByLogpush, message }]
 }
 
 function present(call: RouteCall, { value }: Stored<'logpushJob'>) {

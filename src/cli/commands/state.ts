@@ -92,13 +92,13 @@ async function checkFits(
   openStore(readConfig(configFile).config, { kept: { journal, folder: 'the file' }, onNotice }).close()
 }
 
-function inWords({ revision, rows, shelves }: Contents): string {
-  const { token, audit, policy } = shelves
+function inWords({ revision, rows, tables }: Contents): string {
+  const { token, audit, policy } = tables
   return `revision ${revision}, ${rows.length} documents, ${token.length} tokens, ${policy.length} kept revisions of the rules, ${audit.length} entries of the audit`
 }
 
-function summaryOf(file: string, { revision, rows, shelves }: Contents) {
-  const { token, audit, policy } = shelves
+function summaryOf(file: string, { revision, rows, tables }: Contents) {
+  const { token, audit, policy } = tables
   const counts = { documents: rows.length, tokens: token.length, audit: audit.length, policy_revisions: policy.length }
   return { file, revision, ...counts }
 }

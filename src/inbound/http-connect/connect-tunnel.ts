@@ -25,6 +25,7 @@ export interface ConnectRequest {
   readonly traceparent?: string
 }
 
+/** The handshake of one CONNECT (RFC 9110 section 9.3.6). */
 export class ConnectHandshake implements Handshake {
   readonly #client: ClientConnection
   readonly #pipeline: ConnectionPipeline

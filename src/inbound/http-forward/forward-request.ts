@@ -239,6 +239,7 @@ function malformed(why: string): GatewayError {
   return new GatewayError('request.malformed', why)
 }
 
+/** The head for the origin, as HTTP/1.1 with the proxy's own framing fields; ends in the empty line. */
 export function formatRequestHead(request: ForwardRequest): string {
   const fields = ['Host', request.host, ...request.fields]
   if (request.bodyLength === CHUNKED) fields.push('Transfer-Encoding', 'chunked')

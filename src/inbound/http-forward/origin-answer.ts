@@ -29,6 +29,8 @@ export interface AnswerRules {
 const MAX_INTERIM = 16
 const MAX_EXTENSION_BYTES = 16 * 1024
 
+/** The response to one request, fed with what the origin sends. Feeding it throws Defect where the origin breaks
+ *  HTTP/1.1. */
 export class OriginResponse {
   /** the origin has not sent a byte */
   isSilent = true

@@ -12,6 +12,7 @@ import { httpErrorAnswer } from '../../errors/to-http.ts'
 import type { Clock } from '../../transport/timer-wheel.ts'
 import type { AnswerHead, Responder } from '../http-forward/responder.ts'
 
+/** The response on one stream; what cannot be answered any more is reset. */
 export class Http2Responder implements Responder {
   readonly #stream: ServerHttp2Stream
   #trailers: readonly string[] = []
