@@ -107,7 +107,7 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
     endStreamsOf(id)
   })
   ports.token.onRotated(() => endStreamsOf(OWNER.id))
-  ports.provider?.onChanged((session) => endStreamsOf(session, 'the sign-in is over, or its role another'))
+  ports.provider?.onChanged((session) => endStreamsOf(session, 'the sign-in has ended, or its role has changed'))
 
   const refuse = (reason: Refusal, error: ApiError): never => {
     refused[reason]++
@@ -185,7 +185,7 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
           streams.add(stream)
           const checked: SendEvent = (event, data, id) => {
             if (isLive(principal)) return send(event, data, id)
-            finish(`the ${principal.kind === 'token' ? 'token' : 'sign-in'} is no longer good`)
+            finish(`the ${principal.kind === 'token' ? 'token' : 'sign-in'} is no longer valid`)
             return false
           }
           const stop = start(checked, end)

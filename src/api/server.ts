@@ -291,7 +291,7 @@ function waitOf(route: Route, query: URLSearchParams, { fleet }: ApiPorts): Flee
   query.delete('wait')
   if (wish.length === 0) return 'member'
   if (wish.length === 1 && (wish[0] === 'fleet' || wish[0] === 'member')) return wish[0]
-  throw invalidField('wait', '`wait` is `member` or `fleet`')
+  throw invalidField('wait', '`wait` must be `member` or `fleet`')
 }
 
 /** The route as a fleet has it: what it changes, it changes in a copy, and it is answered when the fleet has taken that. */

@@ -3,7 +3,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { httpErrorText } from '../errors/to-http.ts'
+import { httpErrorText } from '../errors/http-error-answer.ts'
 import type { InboundProtocol } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 import type { ByteStream, StreamHandler } from '../transport/byte-stream.ts'

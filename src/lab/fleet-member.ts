@@ -53,7 +53,7 @@ export async function openFleet(
   const [{ Fleet }, { FleetLinks }, { attemptAt }] = await Promise.all([
     import('../fleet/fleet.ts'),
     import('../fleet/fleet-links.ts'),
-    import('../fleet/remote-attempt.ts'),
+    import('../fleet/carried-attempt.ts'),
   ])
   const fleet = await Fleet.open(config, settings, events)
   const links = new FleetLinks(fleet, events)

@@ -111,7 +111,7 @@ describe('in an empty folder without a configuration', () => {
     expect(readdirSync(cwd)).toEqual([])
   })
 
-  test('explain and check know the lab that is built in, and leave nothing behind', async () => {
+  test('explain and check know the built-in lab, and leave nothing behind', async () => {
     const cwd = emptyFolder('asking')
     const explained = await egresslab(['explain', '--user', 'alice@example.com', 'https://bank.saas.test/'], cwd)
     expect(explained).toMatchObject({ code: 0, stderr: '' })
@@ -122,7 +122,7 @@ describe('in an empty folder without a configuration', () => {
     expect(readdirSync(cwd)).toEqual([])
   })
 
-  test('start runs the lab that is built in; everything it writes is in .egresslab, and it stops in order', async () => {
+  test('start runs the built-in lab; everything it writes is in .egresslab, and it stops in order', async () => {
     if (installed('unshare', 'util-linux') === undefined || installed('ip', 'iproute2') === undefined) return
     const cwd = emptyFolder('starting')
     const script = `

@@ -102,7 +102,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${PATH}/jobs/{id}`,
-    summary: 'changes what is sent of a Logpush job; its data set is fixed',
+    summary: 'changes the given fields of a Logpush job; its data set is fixed',
     access: 'token',
     answers: { kind: 'result', schema: LOGPUSH_JOB },
     body: objectOf({ ...JOB, destination_conf: { ...CONF, type: ['string', 'null'] } }),
@@ -189,7 +189,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: `${PATH}/validate/origin`,
-    summary: 'whether `logpull_options` are good for a data set',
+    summary: 'whether `logpull_options` are valid for a data set',
     access: 'token',
     answers: { kind: 'result', schema: LOGPUSH_VALID },
     body: objectOf({ dataset: TEXT, logpull_options: TEXT }, ['logpull_options']),
@@ -300,7 +300,7 @@ async function checkJob(call: RouteCall, { dataset, destination, options, before
     if (destination === before) return
     if (await logpush.needsChallenge(destination)) {
       const token = textField(call.body, 'ownership_challenge')
-      if (token === '') throw refusal('`ownership_challenge` is missing: a folder has to be proven to be yours')
+      if (token === '') throw refusal('`ownership_challenge` is missing: prove first that the folder is yours')
       if (!(await logpush.isAnswered(destination, token))) throw refusal('`ownership_challenge` is not valid')
     }
     await logpush.check(destination)

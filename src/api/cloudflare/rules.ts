@@ -109,7 +109,7 @@ export const RULE_ROUTES: readonly Route[] = [
     method: 'PUT',
     path: '/lab/v1/rules',
     summary:
-      'makes these rules all there are, in one step; they keep the ids they have, and without a precedence their order',
+      'replaces all rules with these, in one step; ids are kept, and rules without a precedence keep their order',
     access: 'token',
     answers: { kind: 'list', schema: RULE },
     body: {

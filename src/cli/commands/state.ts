@@ -18,14 +18,14 @@ interface ImportOptions extends ExportOptions {
 }
 
 export const registerState: RegisterVerb = (program, context) => {
-  const state = program.command('state').description('writes the state of a lab to one file, and reads it back')
+  const state = program.command('state').description('exports the state of a lab to one file and imports it again')
   registerExport(state, context)
   registerImport(state, context)
 }
 
 function registerExport(state: Command, { io, action }: VerbContext): void {
   withJson(state.command('export <file>'))
-    .description('writes the state to a file that its owner alone can read; the lab may run')
+    .description('writes the state to a file that only its owner can read; the lab may be running')
     .option('--state <dir>', 'state folder of the lab', DEFAULT_STATE)
     .action(
       action(async (file: string, { state: folder, json }: ExportOptions) => {
@@ -45,9 +45,9 @@ function registerExport(state: Command, { io, action }: VerbContext): void {
 
 function registerImport(state: Command, { io, action }: VerbContext): void {
   withConfig(withJson(state.command('import <file>')))
-    .description('makes a state folder of such a file, once it fits the configuration; no lab may use the folder')
+    .description('makes a state folder from such a file, if it fits the configuration; no lab may be using the folder')
     .option('--state <dir>', 'state folder to make', DEFAULT_STATE)
-    .option('--replace', 'put it in the place of a state that is there')
+    .option('--replace', 'replace a state that is already there')
     .action(
       action(async (file: string, { state: folder, config, replace, json }: ImportOptions) => {
         const [{ writeContents }, { parseStateFile }] = await Promise.all([

@@ -2,7 +2,7 @@
 // formats the head the origin gets. Only the target decides, never the Host field (HH-07).
 
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { ErrorPage } from '../../errors/to-http.ts'
+import type { ErrorPage } from '../../errors/http-error-answer.ts'
 import { soundRequest } from '../../http1/defect.ts'
 import { formatHead, traceparentIn, valuesOf } from '../../http1/fields.ts'
 import { CHUNKED, requestFraming } from '../../http1/framing.ts'

@@ -4,7 +4,7 @@
 
 import { STATUS_CODES } from 'node:http'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { ANNOTATION_NAMES } from '../../errors/to-http.ts'
+import { ANNOTATION_NAMES } from '../../errors/http-error-answer.ts'
 import { ChunkedDecoder } from '../../http1/chunked.ts'
 import { responseError } from '../../http1/defect.ts'
 import { valuesOf } from '../../http1/fields.ts'

@@ -8,7 +8,7 @@ import {
   type ServerStreamResponseOptions,
 } from 'node:http2'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import { httpErrorAnswer } from '../../errors/to-http.ts'
+import { httpErrorAnswer } from '../../errors/http-error-answer.ts'
 import type { Clock } from '../../transport/timer-wheel.ts'
 import type { AnswerHead, Responder } from '../http-forward/responder.ts'
 
