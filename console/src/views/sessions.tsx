@@ -4,7 +4,7 @@ import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Row } from '../api/shapes.ts'
 import { FACETS, type Facet } from '../live/facets.ts'
-import { addressOf, filterFrom, NO_FILTER, select } from '../live/session-filter.ts'
+import { addressOf, filterFrom, NO_FILTER, prepareSearch, select } from '../live/session-filter.ts'
 import { allRows, firstSeen, leftOut, values, version } from '../live/session-store.ts'
 import { connection } from '../live/traffic.ts'
 import { location, navigate } from '../router.ts'
@@ -33,6 +33,8 @@ export function SessionsView(): JSX.Element {
   const choices = useChoices()
   const isFiltered = addressOf(filter) !== '/sessions'
   const narrow = useNarrow()
+  const [searching, setSearching] = useState(false)
+  useEffect(() => (searching ? prepareSearch(rows.all) : undefined), [searching, rows.all])
 
   const set = (change: Partial<typeof filter>) => navigate(addressOf({ ...filter, ...change }), { replace: true })
   const open = (id: string | undefined) => {
@@ -58,6 +60,8 @@ export function SessionsView(): JSX.Element {
             type="search"
             placeholder="Search sessions"
             value={filter.text}
+            onFocus={() => setSearching(true)}
+            onBlur={() => setSearching(false)}
             onInput={({ currentTarget }) => set({ text: currentTarget.value })}
           />
         </label>
@@ -163,18 +167,21 @@ interface FacetSelectProps {
 }
 
 function FacetSelect({ facet, value, values, onChange }: FacetSelectProps): JSX.Element {
-  const options = value === '' || values.includes(value) ? values : [...values, value]
-  const words = (option: string) => (facet === 'outcome' ? (OUTCOME_WORDS[option as Tone] ?? option) : option)
+  const options = useMemo(() => {
+    const words = (option: string) => (facet === 'outcome' ? (OUTCOME_WORDS[option as Tone] ?? option) : option)
+    const all = value === '' || values.includes(value) ? values : [...values, value]
+    return all.map((option) => (
+      <option key={option} value={option}>
+        {words(option)}
+      </option>
+    ))
+  }, [facet, value, values])
   return (
     <label class="field">
       <span class="hidden-label">{FACET_WORDS[facet]}</span>
       <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value)}>
         <option value="">{FACET_WORDS[facet]}: all</option>
-        {options.map((option) => (
-          <option key={option} value={option}>
-            {words(option)}
-          </option>
-        ))}
+        {options}
       </select>
     </label>
   )
