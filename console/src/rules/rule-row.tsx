@@ -4,11 +4,11 @@ import type { ComponentChildren, JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import type { Check, Rule, RuleCount } from '../api/shapes.ts'
 import { clockOffset } from '../live/traffic.ts'
-import { sentence } from '../ui/explanation.tsx'
 import { Expression, type Mark } from '../ui/expression.tsx'
-import { formatDate, formatShort, plural } from '../ui/format.ts'
+import { formatDate, formatShort, plural, sentence } from '../ui/format.ts'
 import { type Names, withNames } from '../ui/names.ts'
 import { Notice } from '../ui/notice.tsx'
+import { SelectField } from '../ui/select.tsx'
 import { ForRole } from '../who.tsx'
 import type { KnownRule } from './rule-filter.ts'
 
@@ -126,7 +126,12 @@ function rowOf(props: RuleRowProps, isTarget: boolean, setTarget: (isTarget: boo
             </button>
           </ForRole>
           {!isReadOnly && (
-            <button type="button" class="small" aria-label={`Edit ${rule.name}`} onClick={() => does.current.onEdit(rule)}>
+            <button
+              type="button"
+              class="small"
+              aria-label={`Edit ${rule.name}`}
+              onClick={() => does.current.onEdit(rule)}
+            >
               Edit
             </button>
           )}
@@ -295,5 +300,55 @@ function Egress({ rule, colos }: Pick<RuleRowProps, 'colos'> & { readonly rule: 
       </span>
       <code class="muted">{egress.ipv6}</code>
     </span>
+  )
+}
+
+interface MoveToProps {
+  readonly rule: Rule
+  readonly ordered: readonly Rule[]
+  readonly onStep: (step: -1 | 1) => void
+  readonly onMove: (before: Rule | undefined) => void
+}
+
+/** Moves a rule by a step or to a place. */
+export function MoveTo({ rule, ordered, onStep, onMove }: MoveToProps): JSX.Element {
+  const at = ordered.findIndex(({ id }) => id === rule.id)
+  const places = ordered.filter(({ id }, index) => id !== rule.id && index !== at + 1)
+  return (
+    <div class="row move hide-label">
+      <ForRole needs="admin">
+        <button
+          type="button"
+          class="small"
+          disabled={at === 0}
+          aria-label={`Move ${rule.name} up`}
+          onClick={() => onStep(-1)}
+        >
+          ↑ Up
+        </button>
+        <button
+          type="button"
+          class="small"
+          disabled={at === ordered.length - 1}
+          aria-label={`Move ${rule.name} down`}
+          onClick={() => onStep(1)}
+        >
+          ↓ Down
+        </button>
+
+        <SelectField
+          label={`Move ${rule.name} to`}
+          value=""
+          options={[
+            ['', 'Move to …'],
+            ...places.map(({ id, name, precedence }) => [id, `before ${precedence} ${name}`] as const),
+            ...(at === ordered.length - 1 ? [] : [['last', 'the end'] as const]),
+          ]}
+          onChange={(id) => {
+            if (id !== '') onMove(ordered.find((each) => each.id === id))
+          }}
+        />
+      </ForRole>
+    </div>
   )
 }

@@ -18,21 +18,20 @@ import {
   SHOWN,
   SHOWN_WORDS,
 } from '../rules/rule-filter.ts'
-import { CheckWords, NOTHING_DONE, type RuleActions, RuleRow } from '../rules/rule-row.tsx'
+import { CheckWords, MoveTo, NOTHING_DONE, type RuleActions, RuleRow } from '../rules/rule-row.tsx'
 import type { Vocabulary } from '../rules/vocabulary.ts'
-import { sentence } from '../ui/explanation.tsx'
-import { plural } from '../ui/format.ts'
+import { plural, sentence } from '../ui/format.ts'
 import { useNames } from '../ui/names.ts'
-import { Empty, Loading, Notice } from '../ui/notice.tsx'
+import { Empty, Notice, Waiting } from '../ui/notice.tsx'
 import { useAccountPath, useResource } from '../ui/resource.ts'
-import { SelectField } from '../ui/select.tsx'
 import { ForRole, useRefusal } from '../who.tsx'
 
 const COUNT_MS = 2000
 
 export function RulesView(): JSX.Element {
   const account = useAccountPath()
-  return account === undefined ? <Loading what="rules" /> : <Rules account={account} />
+  if (account.value === undefined) return <Waiting for={account} what="rules" />
+  return <Rules account={account.value} />
 }
 
 function Rules({ account }: { readonly account: string }): JSX.Element {
@@ -104,8 +103,7 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
       </div>
       {isReadOnly && <Notice>The rules come from the configuration file: change them there.</Notice>}
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
-      {rules.value === undefined && rules.failure === undefined && <Loading what="rules" />}
-      {rules.failure !== undefined && <Notice kind="bad">{sentence(rules.failure.message)}</Notice>}
+      {rules.value === undefined && <Waiting for={rules} what="rules" />}
       {rules.value !== undefined && ordered.length === 0 && (
         <div class="card">
           <Empty title="No egress rules">
@@ -310,55 +308,6 @@ function FilterSelect({ label, value, options, onChange }: FilterSelectProps): J
         ))}
       </select>
     </label>
-  )
-}
-
-interface MoveToProps {
-  readonly rule: Rule
-  readonly ordered: readonly Rule[]
-  readonly onStep: (step: -1 | 1) => void
-  readonly onMove: (before: Rule | undefined) => void
-}
-
-function MoveTo({ rule, ordered, onStep, onMove }: MoveToProps): JSX.Element {
-  const at = ordered.findIndex(({ id }) => id === rule.id)
-  const places = ordered.filter(({ id }, index) => id !== rule.id && index !== at + 1)
-  return (
-    <div class="row move hide-label">
-      <ForRole needs="admin">
-        <button
-          type="button"
-          class="small"
-          disabled={at === 0}
-          aria-label={`Move ${rule.name} up`}
-          onClick={() => onStep(-1)}
-        >
-          ↑ Up
-        </button>
-        <button
-          type="button"
-          class="small"
-          disabled={at === ordered.length - 1}
-          aria-label={`Move ${rule.name} down`}
-          onClick={() => onStep(1)}
-        >
-          ↓ Down
-        </button>
-
-        <SelectField
-          label={`Move ${rule.name} to`}
-          value=""
-          options={[
-            ['', 'Move to …'],
-            ...places.map(({ id, name, precedence }) => [id, `before ${precedence} ${name}`] as const),
-            ...(at === ordered.length - 1 ? [] : [['last', 'the end'] as const]),
-          ]}
-          onChange={(id) => {
-            if (id !== '') onMove(ordered.find((each) => each.id === id))
-          }}
-        />
-      </ForRole>
-    </div>
   )
 }
 
