@@ -1,7 +1,7 @@
 // The door: the token the lab printed once, traded for a cookie.
 
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiFailure, ask, hasEnded, LOGIN, signIn, wordsOf } from './api/request.ts'
 import type { WaysIn } from './api/shapes.ts'
 import iconUrl from './icon.svg?no-inline'
@@ -13,6 +13,8 @@ export function SignIn(): JSX.Element {
   const [failure, setFailure] = useState<string>()
   const [busy, setBusy] = useState(false)
   const [provider, setProvider] = useState<string | null>(null)
+  const field = useRef<HTMLInputElement>(null)
+  useEffect(() => field.current?.focus(), [])
   useEffect(() => {
     ask<WaysIn>('GET', LOGIN).then(
       (ways) => setProvider(ways.provider),
@@ -54,7 +56,14 @@ export function SignIn(): JSX.Element {
           <input type="text" name="username" autoComplete="username" value="egresslab" hidden readOnly />
           <label class="field">
             <span>API token</span>
-            <input type="password" name="token" required autoComplete="current-password" spellcheck={false} />
+            <input
+              ref={field}
+              type="password"
+              name="token"
+              required
+              autoComplete="current-password"
+              spellcheck={false}
+            />
           </label>
           {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
           <button type="submit" class="primary" disabled={busy}>

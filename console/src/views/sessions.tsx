@@ -8,6 +8,7 @@ import { addressOf, filterFrom, NO_FILTER, prepareSearch, select } from '../live
 import { allRows, firstSeen, leftOut, values, version } from '../live/session-store.ts'
 import { connection } from '../live/traffic.ts'
 import { location, navigate } from '../router.ts'
+import { useNarrow } from '../theme.ts'
 import { formatBytes, formatDuration, formatTime, plural, sentence, shortAddress } from '../ui/format.ts'
 import { Empty, Loading } from '../ui/notice.tsx'
 import { LetIn, OUTCOME_WORDS, OutcomeBadge, type Tone, toneOf } from '../ui/outcome.tsx'
@@ -289,16 +290,4 @@ function FirstRequest(): JSX.Element {
       </p>
     </>
   )
-}
-
-const narrowQuery = window.matchMedia('(max-width: 60rem)')
-
-function useNarrow(): boolean {
-  const [narrow, setNarrow] = useState(narrowQuery.matches)
-  useEffect(() => {
-    const tell = () => setNarrow(narrowQuery.matches)
-    narrowQuery.addEventListener('change', tell)
-    return () => narrowQuery.removeEventListener('change', tell)
-  }, [])
-  return narrow
 }
