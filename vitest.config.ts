@@ -8,7 +8,7 @@ export default defineConfig({
     testTimeout: TEST_LIMIT_MS,
     hookTimeout: TEST_LIMIT_MS,
     expect: { poll: { timeout: PATIENCE_MS } },
-    globalSetup: 'test/support/reserve-networks.ts',
+    globalSetup: ['test/support/reserve-networks.ts', 'test/support/temporary-files.ts'],
     pool: 'forks',
     maxWorkers: 2,
   },

@@ -14,10 +14,12 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installTarball, packCheckout } from '../../scripts/install-packed.ts'
 import { ROOT } from '../../scripts/source-files.ts'
@@ -311,6 +313,40 @@ describe('a project of its own', () => {
     const printed = execFileSync(process.execPath, ['use.mjs'], { cwd, encoding: 'utf8', timeout: PATIENCE_MS })
     expect(printed).toBe('203.0.113.10 203.0.113.10 function 403 1\n')
     expect(readdirSync(cwd)).toEqual(['use.mjs'])
+  })
+
+  test('eight suites at once, each with a lab of its own: each sees its own requests and sessions only', async () => {
+    const cwd = emptyFolder('eight')
+    cpSync(join(project, 'package.json'), join(cwd, 'package.json'))
+    symlinkSync(join(project, 'node_modules'), join(cwd, 'node_modules'))
+    writeFileSync(
+      join(cwd, 'suite.mjs'),
+      `import { once } from 'node:events'
+      import { startLab } from 'egresslab'
+      await using lab = await startLab()
+      console.log(new URL(lab.proxyUrl()).port)
+      process.stdin.resume()
+      await once(process.stdin, 'end')
+      const erp = await lab.origins.add({ host: 'erp.test', allow: ['203.0.113.20'] })
+      for (const user of ['alice@example.com', 'bob@example.com']) {
+        await lab.fetch('https://erp.test/', { user })
+        await lab.sessions.waitFor({ user }, { timeoutMs: ${PATIENCE_MS} })
+      }
+      console.log(erp.requests.map(({ user, status }) => user + ' ' + status).join(), lab.sessions.list().length)`,
+    )
+    const suites = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const child = spawn(process.execPath, ['suite.mjs'], { cwd, stdio: ['pipe', 'pipe', 'inherit'] })
+        const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+        const next = async () => String((await lines.next()).value)
+        return { child, port: await next(), next }
+      }),
+    )
+    expect(new Set(suites.map(({ port }) => port)).size).toBe(8)
+    for (const { child } of suites) child.stdin.end()
+    expect(await Promise.all(suites.map(({ next }) => next()))).toEqual(
+      suites.map(() => 'alice@example.com 200,bob@example.com 403 2'),
+    )
   })
 
   test('compiled code that came along with the folder is not run', async () => {

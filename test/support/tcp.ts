@@ -83,6 +83,8 @@ export interface OwnConnection {
   readonly remotePort: number
   /** hexadecimal, as in the kernel's tables: 01 established, 02 SYN sent, 08 close-wait */
   readonly state: string
+  /** how many bytes lie in the kernel, not read yet */
+  readonly unread: number
 }
 
 /** Connections over IPv4 that this process has a descriptor of (proc_pid_net(5)); none where the system has no such tables. */
@@ -93,9 +95,10 @@ export function ownConnections(): readonly OwnConnection[] {
     .split('\n')
     .map((row) => row.trim().split(/\s+/))
     .filter(([, , , state, , , , , , inode]) => state !== LISTENING && inodes.has(inode))
-    .map(([, local = '', remote = '', state = '']) => {
+    .map(([, local = '', remote = '', state = '', queues = '']) => {
       const address = Buffer.from(local.slice(0, 8), 'hex').reverse().join('.')
-      return { local: address, localPort: portOf(local), remotePort: portOf(remote), state }
+      const unread = Number.parseInt(queues.split(':')[1] ?? '', 16)
+      return { local: address, localPort: portOf(local), remotePort: portOf(remote), state, unread }
     })
 }
 

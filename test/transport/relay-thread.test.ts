@@ -1,6 +1,8 @@
 // Tunnels that a thread of its own moves: no byte is lost or counted wrongly, and both streams come back as they would be without it.
 
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { readdirSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { ByteStream } from '../../src/transport/byte-stream.ts'
 import { chooseEngine } from '../../src/transport/choose-engine.ts'
 import { Ear, generator, pairBy, randomBytes } from '../support/engine-streams.ts'
@@ -112,6 +114,41 @@ describe.runIf(engine.passOn !== undefined)('the relay thread', () => {
     const ear = new Ear(inner)
     client.write(Buffer.from('still read here'))
     await ear.until(({ text }) => text === 'still read here')
+  })
+
+  test('a thread that dies ends its tunnels with a name, counts what it had moved, and leaves no descriptor', async () => {
+    const posts = vi.spyOn(Worker.prototype, 'postMessage')
+    onTestFinished(() => posts.mockRestore())
+    const tunnels = await Promise.all(Array.from({ length: 3 }, () => tunnel()))
+    for (const { client, origin, inner, outer } of tunnels) {
+      const [clientEar, originEar] = [new Ear(client), new Ear(origin)]
+      client.write(Buffer.alloc(70_000, 'x'))
+      origin.write(Buffer.alloc(50_000, 'y'))
+      await originEar.until(({ length }) => length === 70_000)
+      await clientEar.until(({ length }) => length === 50_000)
+      // it counts behind the move
+      await turnsUntil(() => inner.stream.bytesWritten === 50_000 && outer.stream.bytesWritten === 70_000)
+    }
+    const before = readdirSync('/proc/self/fd').length
+    const thread = posts.mock.contexts.at(-1)
+    if (!(thread instanceof Worker)) throw new Error('no tunnel was handed to a thread')
+    await thread.terminate()
+    for (const { inner, outer, returned } of tunnels) {
+      expect(await returned).toBe(undefined)
+      for (const ear of [inner, outer]) {
+        expect(await ear.untilClosed()).toMatchObject({ how: 'reset', cause: { code: 'ECONNABORTED' } })
+      }
+      expect([inner.stream.bytesRead, inner.stream.bytesWritten]).toEqual([70_000, 50_000])
+      expect([outer.stream.bytesRead, outer.stream.bytesWritten]).toEqual([50_000, 70_000])
+    }
+    // two streams of each tunnel, and what the thread had of its own
+    expect(readdirSync('/proc/self/fd').length).toBeLessThan(before - 6)
+    const [client, inner] = await pairBy(engine)
+    const [outer, origin] = await pairBy(engine)
+    expect(engine.passOn?.(inner, outer, () => {})).toBe(false)
+    const ears = [new Ear(inner), new Ear(origin)]
+    client.write(Buffer.from('read in this thread'))
+    await ears[0]?.until(({ text }) => text === 'read in this thread')
   })
 })
 

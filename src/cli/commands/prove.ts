@@ -110,7 +110,9 @@ async function answers(files: readonly string[], options: Options, settings: Pro
     progress.clear()
     await again.close()
   }
-  if (options.junit !== undefined) writeOutput(options.junit, junitOfAnswers(told), 'prove.unwritable')
+  if (options.junit !== undefined) {
+    writeOutput(options.junit, junitOfAnswers(told, options.allowUndecided), 'prove.unwritable')
+  }
   if (options.sarif !== undefined) writeOutput(options.sarif, sarifOfAnswers(told), 'prove.unwritable')
   if (options.writeTests !== undefined) again.writeTests(options.writeTests, io)
   const problems = vacuous?.issues ?? []

@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Option } from 'commander'
 import type { EngineChoice } from '../../transport/choose-engine.ts'
+import { onceIdle } from '../once-idle.ts'
 import { announceReady } from '../ready-file.ts'
 import { startupBanner } from '../render/startup-banner.ts'
 import { runUntilSignal, serviceManager } from '../signals.ts'
@@ -75,18 +76,16 @@ export const registerStart: RegisterVerb = (program, { io, action }) => {
           )
           // for the next start, whatever ends this one
           flushCompileCache()
-          setTimeout(giveBackMemory, SETTLED_MS).unref()
+          onceIdle(giveBackMemory)
           return ended
         },
       ),
     )
 }
 
-/** After the start, so that nobody who waits for it waits for this as well. */
-const SETTLED_MS = 5000
-
 /** What the start left behind is a seventh of an idle lab's memory, and V8 collects it only when something else is
- *  allocated. Collecting takes some 20 ms once; half a minute later V8 has returned the pages. */
+ *  allocated. Collecting takes 20 to 200 ms once, so it waits for a lab that has nothing to do; half a minute later V8 has
+ *  returned the pages. */
 function giveBackMemory(): void {
   setFlagsFromString('--expose-gc')
   const collect: () => void = runInNewContext('gc')

@@ -20,8 +20,18 @@ const NOTHING = Buffer.alloc(0)
 /** The peer is gone without a word. */
 const SILENT_ENDS = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN'])
 
-/** What the last {@link NodeStream.read} handed out. Node gives each read memory of its own, so these bytes need no copy to be written. */
+/** What the last {@link NodeStream.read} handed out, which is good until the next one. Node gives each read memory of its own, so these
+ *  bytes need no copy to be written. */
 let lastRead: Buffer | undefined
+/** Giving less back than so much costs more than it saves. */
+const WORTH_RELEASING_BYTES = 4096
+
+/** Gives memory of a read back to the system. Left to the garbage collector, the reads of one bulky tunnel make V8 mark the whole heap
+ *  every 64 MB, which costs several times what the bytes cost. Memory that others may share is left alone. */
+function release({ buffer, byteLength }: Buffer): void {
+  if (byteLength < WORTH_RELEASING_BYTES || buffer.byteLength !== byteLength) return
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
 
 export class NodeStream implements ByteStream {
   readonly #stream: Duplex
@@ -122,6 +132,10 @@ export class NodeStream implements ByteStream {
       this.#carry()
       return undefined
     }
+    if (lastRead !== undefined) {
+      release(lastRead)
+      lastRead = undefined
+    }
     const chunk: Buffer | null = this.#stream.read()
     if (chunk === null) {
       this.#isReadable = false
@@ -130,12 +144,14 @@ export class NodeStream implements ByteStream {
     }
     this.#share += chunk.length
     this.#handedOut += chunk.length
-    lastRead = chunk
+    // what other streams hand out may be theirs for longer
+    if (this.#stream instanceof Socket) lastRead = chunk
     return chunk
   }
 
   unread(bytes: Buffer): void {
     if (bytes.length === 0 || this.#end !== undefined) return
+    if (bytes.buffer === lastRead?.buffer) lastRead = undefined
     if (this.#unread === undefined) this.#unread = [bytes]
     else this.#unread.unshift(bytes)
   }
@@ -145,7 +161,14 @@ export class NodeStream implements ByteStream {
       return this.unsent === 0
     }
     this.#written += bytes.length
-    this.#stream.write(bytes === lastRead ? bytes : Buffer.from(bytes), this.#flushed)
+    if (bytes === lastRead) {
+      const chunk = lastRead
+      lastRead = undefined
+      this.#stream.write(chunk, () => {
+        release(chunk)
+        this.#flushed()
+      })
+    } else this.#stream.write(Buffer.from(bytes), this.#flushed)
     this.#isBlocked = this.#stream.writableLength > 0
     return !this.#isBlocked
   }
@@ -220,7 +243,6 @@ export class NodeStream implements ByteStream {
   #takeUnread(unread: Buffer[]): Buffer | undefined {
     const chunk = unread.shift()
     if (unread.length === 0) this.#unread = undefined
-    lastRead = chunk
     return chunk
   }
 
