@@ -10,7 +10,10 @@ import { stopWithNpm } from './stop-with-npm.mjs'
 const OLDEST_NODE = 24
 
 const args = process.argv.slice(2)
-if (existsSync(new URL('./bootstrap.mjs', import.meta.url))) {
+if (!hasWorkingDirectory()) {
+  process.stderr.write('egresslab: the working directory was removed; change to one that exists\n')
+  process.exitCode = 2
+} else if (existsSync(new URL('./bootstrap.mjs', import.meta.url))) {
   const { run } = await import('./bootstrap.mjs')
   await run('src/main.ts', args)
 } else if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
@@ -20,6 +23,16 @@ if (existsSync(new URL('./bootstrap.mjs', import.meta.url))) {
   stopWithNpm(process.pid)
   keepCompiled()
   await import('../dist/main.js')
+}
+
+/** Every relative path, the state's too, begins there. */
+function hasWorkingDirectory() {
+  try {
+    process.cwd()
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Compiled code is kept in the state folder, which makes the next start faster; only `start` makes the folder for it. */

@@ -9,7 +9,7 @@ import { stableAccountId } from './names.ts'
 import type { Problems } from './problems.ts'
 import { checkUnique, placeOfColo, type ReadingContext, readColo, readPlace } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
-import { lastNumber, type StandIns, usedPart } from './stand-ins.ts'
+import { lastNumber, MOST_STAND_INS, type StandIns, usedPart } from './stand-ins.ts'
 
 /** The account's id and name; an absent id is derived from the name. */
 export function readAccount({ raw }: ReadingContext): { readonly id: string; readonly name: string } {
@@ -121,7 +121,7 @@ function addressesOf(item: RawDedicatedIp, at: number, context: AddressContext) 
     if (family === 'ipv4' && isItself('ipv4')) return [ip(item.ipv4 ?? '')]
     const taken = context.standIns.take(family === 'ipv4' ? 'dedicatedIpv4' : 'dedicatedIpv6', number)
     if (taken === undefined) {
-      const message = 'all 256 stand-ins of the network of stand-ins are taken'
+      const message = `all ${MOST_STAND_INS} stand-ins of the network of stand-ins are taken`
       context.problems.add(context.path, 'config.conflict', message, { hint: 'name one under `stand_ins`' })
     }
     const loopback = family === 'ipv4' || isItself('ipv6') ? [] : context.standIns.ipv6Loopback

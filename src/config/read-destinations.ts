@@ -8,7 +8,7 @@ import type { Category, Destination, DestinationAddress, OriginSpec } from './la
 import type { RawDestination } from './lab-schema.ts'
 import { checkUnique, type ReadingContext, readHostName, readPlace } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
-import { lastNumber, type StandIns } from './stand-ins.ts'
+import { lastNumber, MOST_STAND_INS, type StandIns } from './stand-ins.ts'
 
 /** Unprivileged real ports of the lab's own origins. */
 const WEB_PORTS: Readonly<Record<string, number>> = { 80: 10_080, 443: 10_443 }
@@ -82,17 +82,21 @@ interface Known {
 /** Checks that public addresses and stand-ins are unambiguous: an address has one meaning in the whole file, and one
  *  real port serves one test origin. */
 function createAddressMap({ problems }: ReadingContext, standIns: StandIns): AddressMap {
-  const known: Known[] = []
+  const byPublic = new Map<string, Known>()
+  const byStandIn = new Map<string, Known[]>()
   const standInOf = (address: Ip, before: Known | undefined, path: DocumentPath): Ip | undefined => {
     if (before !== undefined) return before.address.standIn
     const taken = standIns.take(address.family === 4 ? 'destinationIpv4' : 'destinationIpv6', lastNumber(address))
-    if (taken === undefined) problems.add(path, 'config.conflict', 'all 256 stand-ins for destinations are taken')
+    if (taken === undefined) {
+      const message = `all ${MOST_STAND_INS} stand-ins for destinations are taken`
+      problems.add(path, 'config.conflict', message, { hint: 'name the others’ own, as `stand_in`' })
+    }
     return taken
   }
   return {
     read(item, raw, path) {
       const address = ip(raw.public)
-      const before = known.find((one) => one.address.public.text === address.text)
+      const before = byPublic.get(address.text)
       const standIn = raw.stand_in === undefined ? standInOf(address, before, path) : ip(raw.stand_in)
       if (standIn === undefined) return []
       const ports = raw.ports ?? item.ports ?? usualPorts(item)
@@ -102,9 +106,12 @@ function createAddressMap({ problems }: ReadingContext, standIns: StandIns): Add
         ports: new Map(Object.entries(ports).map(([from, to]) => [Number(from), to])),
       })
       const entry: Known = { address: found, path, hasOrigin: item.origin !== undefined }
-      const clash = known.map((one) => clashOf(one, entry)).find((words) => words !== undefined)
+      const beside = byStandIn.get(standIn.text) ?? []
+      const others = before === undefined ? beside : [before, ...beside]
+      const clash = others.map((one) => clashOf(one, entry)).find((words) => words !== undefined)
       if (clash !== undefined) problems.add(path, 'config.conflict', clash)
-      known.push(entry)
+      if (before === undefined) byPublic.set(address.text, entry)
+      byStandIn.set(standIn.text, [...beside, entry])
       return [found]
     },
   }

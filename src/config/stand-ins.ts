@@ -10,6 +10,11 @@ import { fromIpv4Number, type Ip, ip } from '../net/ip.ts'
 
 /** The third number of the address, by its use ([T11], config/lab.yaml). */
 const THIRD = { dedicatedIpv4: 10, dedicatedIpv6: 16, destinationIpv4: 20, destinationIpv6: 26 } as const
+/** The third numbers behind the first 256 addresses of a use: so many from here on. */
+const FURTHER = { dedicatedIpv4: 64, dedicatedIpv6: 112, destinationIpv4: 160, destinationIpv6: 208 } as const
+const FURTHER_THIRDS = 47
+/** How many stand-ins one use can have. */
+export const MOST_STAND_INS: number = 256 * (1 + FURTHER_THIRDS)
 
 export type StandInUse = keyof typeof THIRD
 
@@ -19,7 +24,7 @@ export interface StandIns {
   /** Reserves an address. */
   reserve(address: Ip): void
   /** An address for this use whose last number is `wanted` (0…255), or the next free one after it; `undefined` when
-   *  all 256 are taken. */
+   *  all {@link MOST_STAND_INS} are taken. */
   take(use: StandInUse, wanted: number): Ip | undefined
   /** Whether every address of this public prefix is its own stand-in. */
   isItself(use: 'dedicated' | 'shared', prefix: Cidr): boolean
@@ -42,6 +47,14 @@ export interface StandInSettings {
 export function createStandIns({ network, addresses, hasIpv6Loopback, owns }: StandInSettings): StandIns {
   const base = network.base.words[0] ?? 0
   const taken = new Set<string>()
+  /** how many further addresses of each use have been looked at; those are taken */
+  const passed = new Map<StandInUse, number>()
+  const takeAt = (third: number, last: number): Ip | undefined => {
+    const address = fromIpv4Number(base + third * 256 + last)
+    if (taken.has(address.text)) return undefined
+    taken.add(address.text)
+    return address
+  }
   return {
     isItself: (use, prefix) =>
       addresses !== 'stand-ins' && ((use === 'dedicated' && addresses === 'real') || owns(prefix)),
@@ -49,10 +62,13 @@ export function createStandIns({ network, addresses, hasIpv6Loopback, owns }: St
     reserve: (address) => void taken.add(address.text),
     take(use, wanted) {
       for (let step = 0; step < 256; step++) {
-        const address = fromIpv4Number(base + THIRD[use] * 256 + ((wanted + step) % 256))
-        if (taken.has(address.text)) continue
-        taken.add(address.text)
-        return address
+        const address = takeAt(THIRD[use], (wanted + step) % 256)
+        if (address !== undefined) return address
+      }
+      for (let at = passed.get(use) ?? 0; at < FURTHER_THIRDS * 256; at++) {
+        passed.set(use, at + 1)
+        const address = takeAt(FURTHER[use] + (at >> 8), at & 255)
+        if (address !== undefined) return address
       }
       return undefined
     },

@@ -99,11 +99,12 @@ export function proxyAgent(access: ProxyAccess): ProxyAgent {
 
 /** TLS knows no addresses as server names (RFC 6066 section 3), and undici sends what stands in the URL. Development certificates
  *  are good for `localhost` too. */
-function serverName({ proxy }: ProxyAccess): { servername?: string } {
+export function serverName({ proxy }: ProxyAccess): { servername?: string } {
   return isIP(proxy.host) === 0 ? {} : { servername: 'localhost' }
 }
 
-function authorization({ credentials }: ProxyAccess): { 'proxy-authorization'?: string } {
+/** The field that says who asks (RFC 7617); none without credentials. */
+export function authorization({ credentials }: ProxyAccess): { 'proxy-authorization'?: string } {
   if (credentials === undefined) return {}
   const text = `${credentials.username}:${credentials.password}`
   return { 'proxy-authorization': `Basic ${Buffer.from(text).toString('base64')}` }

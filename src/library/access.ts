@@ -2,16 +2,16 @@
 // for programs. Passwords come from the configuration; they appear in nothing but the URL and the credentials sent.
 
 import { resolve } from 'node:path'
-import { SocksClient } from 'socks'
-import { Agent, buildConnector, type Dispatcher, fetch, type ProxyAgent, type RequestInit, type Response } from 'undici'
+import { type Dispatcher, fetch, type RequestInit, type Response } from 'undici'
 import type { LabConfig } from '../config/lab-config.ts'
-import { type ProxyAccess, proxyAgent } from '../decider/proxy-client.ts'
+import type { ProxyAccess } from '../decider/proxy-client.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { checkOptions, oneOf, optionError, TEXT } from './check-options.ts'
 import type { LabFetchInit, ProxyChoice } from './lab.ts'
+import { httpProxyAgent, type ProxyConnections, refusalIn, socksAgent } from './proxy-agents.ts'
 
 const CHOICES = {
   user: TEXT,
@@ -59,7 +59,7 @@ export interface AccessibleLab {
 export class ClientAccess {
   readonly #lab: AccessibleLab
   readonly #authority: string
-  readonly #dispatchers = new Map<string, { readonly agent: Agent | ProxyAgent; readonly dispatcher: Dispatcher }>()
+  readonly #dispatchers = new Map<string, { readonly agent: ProxyConnections; readonly dispatcher: Dispatcher }>()
 
   /** `authority`: PEM of the lab's certificate authority */
   constructor(lab: AccessibleLab, authority: string) {
@@ -80,7 +80,11 @@ export class ClientAccess {
     const entries = Object.entries(init).filter(([, value]) => value !== undefined)
     const choice: ProxyChoice = Object.fromEntries(entries.filter(([name]) => isChoice(name)))
     const rest: RequestInit = Object.fromEntries(entries.filter(([name]) => !isChoice(name)))
-    return fetch(url, { ...rest, dispatcher: this.dispatcher(choice) })
+    try {
+      return await fetch(url, { ...rest, dispatcher: this.dispatcher(choice) })
+    } catch (thrown) {
+      throw refusalIn(thrown) ?? thrown
+    }
   }
 
   dispatcher(choice: ProxyChoice = {}): Dispatcher {
@@ -88,8 +92,10 @@ export class ClientAccess {
     const key = JSON.stringify(access)
     const known = this.#dispatchers.get(key)
     if (known !== undefined) return known.dispatcher
-    const agent = access.scheme === 'socks5' ? socksAgent(access) : proxyAgent(access)
-    const dispatcher = agent.compose((dispatch) => (options, handler) => dispatch({ ...options, reset: true }, handler))
+    const agent = access.scheme === 'socks5' ? socksAgent(access) : httpProxyAgent(access)
+    const dispatcher = agent.dispatcher.compose(
+      (dispatch) => (options, handler) => dispatch({ ...options, reset: true }, handler),
+    )
     this.#dispatchers.set(key, { agent, dispatcher })
     return dispatcher
   }
@@ -113,7 +119,7 @@ export class ClientAccess {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#dispatchers.values()].map(({ agent }) => agent.destroy()))
+    await Promise.all([...this.#dispatchers.values()].map(({ agent }) => agent.close()))
   }
 
   /** The choice, as the first user of the configuration where nobody is named and the listener asks who it is. */
@@ -236,25 +242,4 @@ function javaOptions({ proxy, credentials }: SchemedAccess): string {
 
 export interface SchemedAccess extends ProxyAccess {
   readonly scheme: 'http' | 'https' | 'socks5'
-}
-
-/** undici's own agent for SOCKS prints a warning that it is experimental. */
-function socksAgent({ proxy, credentials, authority }: SchemedAccess): Agent {
-  const secure = buildConnector({ ca: authority })
-  return new Agent({
-    connect(options, callback) {
-      const { hostname, protocol } = options
-      const port = Number(options.port) || (protocol === 'https:' ? 443 : 80)
-      const login = credentials && { userId: credentials.username, password: credentials.password }
-      SocksClient.createConnection({
-        proxy: { host: proxy.host, port: proxy.port, type: 5, ...login },
-        command: 'connect',
-        destination: { host: hostname.replace(/^\[|\]$/g, ''), port },
-      }).then(
-        ({ socket }) =>
-          protocol === 'https:' ? secure({ ...options, httpSocket: socket }, callback) : callback(null, socket),
-        (thrown: Error) => callback(thrown, null),
-      )
-    },
-  })
 }

@@ -82,7 +82,8 @@ export interface Lab {
    *  names. Throws an InputError for names that the lab does not know. */
   proxyUrl(choice?: ProxyChoice): string
   /** Sends one request through the proxy, on a connection of its own, as the platform's `fetch` would. Trusts the lab's certificates.
-   *  Throws an InputError for options that cannot be, else as `fetch` does. */
+   *  Throws an InputError for options that cannot be, a GatewayError where the proxy refuses the login or a tunnel (what it answers to a
+   *  plain `http:` request is the response), else as `fetch` does. */
   fetch(url: string | URL, init?: LabFetchInit): Promise<Response>
   /** A dispatcher of undici that does the same for every request, each on a connection of its own. The lab closes it. */
   dispatcher(choice?: ProxyChoice): Dispatcher

@@ -8,6 +8,7 @@ import { parseSourceDocument } from '../config/source-document.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { InputError } from '../errors/issue.ts'
 import type { StartedLab } from '../lab/start-lab.ts'
+import { fromIpv4Number, ip } from '../net/ip.ts'
 import type { OnOriginRequest, OriginRequest } from '../origins/origin-request.ts'
 import { atPath, checkOptions, FLAG, oneOf, optionError, TEXT, TEXTS } from './check-options.ts'
 import type { LabOrigin, NewOrigin, OriginRequestSeen } from './lab.ts'
@@ -22,6 +23,9 @@ const OPTIONS = {
   proxiedByCloudflare: FLAG,
 }
 const MOST_REQUESTS = 1000
+/** Addresses for origins behind 192.0.2.0/24: 198.18.0.0/16, for measurements (RFC 2544), which nobody's origin has. */
+const FURTHER = ip('198.18.0.0').words[0] ?? 0
+const FURTHER_ADDRESSES = 65_536
 
 /** Keeps what origins see; handed to the lab before it starts. */
 export class RequestLog {
@@ -169,11 +173,14 @@ export class Origins {
   #freeAddress(): string {
     const { destinations } = this.#lab.decider.config
     const taken = new Set(destinations.flatMap(({ addresses }) => addresses.map((address) => address.public.text)))
-    const free = Array.from({ length: 254 }, (_, at) => `192.0.2.${at + 1}`).find((address) => !taken.has(address))
-    if (free !== undefined) return free
+    for (let at = 1; at < 255; at++) if (!taken.has(`192.0.2.${at}`)) return `192.0.2.${at}`
+    for (let at = 0; at < FURTHER_ADDRESSES; at++) {
+      const { text } = fromIpv4Number(FURTHER + at)
+      if (!taken.has(text)) return text
+    }
     throw optionError(
       ['addresses'],
-      'all addresses of 192.0.2.0/24 are taken',
+      'all addresses of 192.0.2.0/24 and 198.18.0.0/16 are taken',
       'give the origin `addresses` of its own',
     )
   }

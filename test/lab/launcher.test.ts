@@ -36,6 +36,17 @@ test.each([
   expect(unknown.stderr).toContain("unknown command 'explian'")
 })
 
+test('a working directory that was removed is told in one line', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'egresslab-gone-'))
+  const program = join(ROOT, 'scripts', 'egresslab.mjs')
+  const inside = `cd "$1" && rmdir "$1" && exec "$2" "$3" check`
+  expect(await ran('sh', ['-c', inside, 'sh', folder, process.execPath, program])).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: 'egresslab: the working directory was removed; change to one that exists\n',
+  })
+})
+
 let checkout: string
 beforeEach(() => {
   checkout = mkdtempSync(join(tmpdir(), 'egresslab-checkout-'))

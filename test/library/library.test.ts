@@ -3,10 +3,11 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { libraryDocs } from '../../scripts/library-docs.ts'
 import { ROOT } from '../../scripts/source-files.ts'
-import { type Lab, startLab } from '../../src/library/index.ts'
+import { GatewayError, type Lab, startLab } from '../../src/library/index.ts'
 import { curl } from '../support/curl.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 import { issuesOf } from './issues-of.ts'
@@ -32,6 +33,21 @@ describe('a lab on the shipped configuration', () => {
   beforeEach(() => lab.reset())
 
   const echoed = async (choice: Parameters<Lab['fetch']>[1]) => (await lab.fetch(ECHO, choice)).text()
+
+  test.each(['http', 'https', 'socks5'] as const)('fetch says why the proxy refused, over %s', async (protocol) => {
+    const wrong = { user: ALICE, password: 'wrong', protocol }
+    for (const url of [BANK, 'https://bank.saas.test/']) {
+      const thrown: unknown = await lab.fetch(url, wrong).catch((error: unknown) => error)
+      expect(thrown).toBeInstanceOf(GatewayError)
+      expect(thrown).toMatchObject({ code: 'identity.rejected', message: expect.stringContaining('password') })
+    }
+    const nowhere: unknown = await lab.fetch('https://nowhere.test/', { user: ALICE, protocol }).catch((error) => error)
+    if (protocol !== 'socks5') {
+      expect(nowhere).toBeInstanceOf(GatewayError)
+      expect(nowhere).toMatchObject({ code: 'name.not_found', message: expect.stringContaining('`nowhere.test`') })
+    }
+    expect(inspect(nowhere)).not.toContain('lab-alice')
+  })
 
   test('fetch connects as a user without a password, on the network and by the protocol chosen', async () => {
     expect(await echoed({ user: BOB })).toBe('203.0.113.10\n')

@@ -104,12 +104,33 @@ test('a lab in a worker thread, and one that a test leaves by throwing', async (
 
 test('an origin of more addresses than there are stand-ins is refused, and nothing has changed', async () => {
   await using lab = await startLab()
-  const addresses = Array.from({ length: 300 }, (_, at) => `198.18.${at >> 8}.${at & 255}`)
+  const addresses = Array.from({ length: 13_000 }, (_, at) => `198.18.${at >> 8}.${at & 255}`)
   const [issue] = await issuesOf(() => lab.origins.add({ host: 'many.test', addresses }))
   expect(issue).toMatchObject({ path: ['addresses', expect.any(Number)] })
-  expect(issue?.message).toContain('all 256 stand-ins')
+  expect(issue?.message).toContain('all 12288 stand-ins')
   await lab.origins.add({ host: 'many.test', addresses: addresses.slice(0, 2) })
   expect((await lab.fetch('http://many.test/', { user: BOB })).status).toBe(200)
+})
+
+test('a lab has more origins than one network of 256 addresses, and takes more', async () => {
+  const destinations = Array.from({ length: 300 }, (_, at) => ({
+    name: `service-${at}.test`,
+    addresses: [`198.51.${100 + (at >> 8)}.${at & 255}`],
+    origin: { kind: 'echo' as const },
+  }))
+  await using lab = await startLab({
+    config: {
+      dedicated_ips: [{ colo: 'LHR', ipv4: '203.0.113.20', ipv6: '2001:db8:20::/64' }],
+      users: [{ email: 'eve@example.com', password: 'x' }],
+      destinations,
+    },
+  })
+  const ask = async (host: string) => (await lab.fetch(`http://${host}/`, { user: 'eve@example.com' })).text()
+  await lab.origins.add({ host: 'one-more.test', addresses: ['192.0.2.7'] })
+  for (const host of ['service-0.test', 'service-299.test', 'one-more.test'])
+    expect(await ask(host)).toBe('203.0.113.20\n')
+  expect(lab.origins.get('service-299.test').requests).toHaveLength(1)
+  expect(lab.origins.get('service-43.test').requests).toHaveLength(0)
 })
 
 test('an origin that is added finds the file as it is now, its passwords too', async () => {
@@ -127,9 +148,9 @@ ${rest}`,
   const statusWith = (password: string) =>
     lab.fetch('http://one.test/', { user: 'eve@example.com', password }).then(
       ({ status }) => status,
-      ({ cause }) => cause.message,
+      ({ code }) => code,
     )
-  const refused = 'Proxy Authentication Required (407)'
+  const refused = 'identity.rejected'
   expect(await statusWith('first')).toBe(200)
   await lab.origins.add({ host: 'two.test' })
   expect(await statusWith('first')).toBe(200)

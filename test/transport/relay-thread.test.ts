@@ -120,12 +120,14 @@ describe.runIf(engine.passOn !== undefined)('the relay thread', () => {
     const posts = vi.spyOn(Worker.prototype, 'postMessage')
     onTestFinished(() => posts.mockRestore())
     const tunnels = await Promise.all(Array.from({ length: 3 }, () => tunnel()))
-    for (const { client, origin } of tunnels) {
+    for (const { client, origin, inner, outer } of tunnels) {
       const [clientEar, originEar] = [new Ear(client), new Ear(origin)]
       client.write(Buffer.alloc(70_000, 'x'))
       origin.write(Buffer.alloc(50_000, 'y'))
       await originEar.until(({ length }) => length === 70_000)
       await clientEar.until(({ length }) => length === 50_000)
+      // it counts behind the move
+      await turnsUntil(() => inner.stream.bytesWritten === 50_000 && outer.stream.bytesWritten === 70_000)
     }
     const before = readdirSync('/proc/self/fd').length
     const thread = posts.mock.contexts.at(-1)
