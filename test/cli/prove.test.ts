@@ -128,10 +128,13 @@ test(
   async () => {
     const when = 'identity.groups.name[1] == "Finance" and all(identity.groups.name[*] == "Engineering")'
     const file = invariants(`{ name: odd, when: '${when}', then: { outcome: unroutable } }`)
-    const { code, stdout } = await run(['prove', file])
+    const junit = join(folder, 'undecided.xml')
+    const { code, stdout } = await run(['prove', file, '--junit', junit])
     expect(code).toBe(3)
+    expect(readFileSync(junit, 'utf8')).toContain(' failures="1"')
     expect(stdout).toContain('undecided  odd: not told exactly: identity.groups.name[1] == "Finance"')
-    expect((await run(['prove', file, '--allow-undecided'])).code).toBe(0)
+    expect((await run(['prove', file, '--allow-undecided', '--junit', junit])).code).toBe(0)
+    expect(readFileSync(junit, 'utf8')).toContain(' failures="0"')
   },
   LIMIT_MS,
 )

@@ -2,7 +2,6 @@
 // command used there. Nothing of the checkout is used, and nothing is written into the package's own folder.
 
 import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import {
   chmodSync,
   cpSync,
@@ -14,18 +13,20 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installTarball, packCheckout } from '../../scripts/install-packed.ts'
 import { ROOT } from '../../scripts/source-files.ts'
 import { checkConfigText } from '../../src/config/load.ts'
 import { curl } from '../support/curl.ts'
 import { installed } from '../support/installed.ts'
-import { ownNetwork } from '../support/own-network.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
+import { filesOf, privateConfig, startLab } from './installed-lab.ts'
 
 const MEGABYTE = 1_000_000
 const VERSION: string = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
@@ -45,14 +46,6 @@ beforeAll(() => {
   chmodSync(folder, 0o755)
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-/** With what a file could be told from another by. */
-function filesOf(root: string): string[] {
-  return readdirSync(root, { recursive: true, withFileTypes: true }).map(({ parentPath, name }) => {
-    const { size, mtimeMs, ino } = statSync(join(parentPath, name))
-    return `${join(parentPath, name)} ${size} ${mtimeMs} ${ino}`
-  })
-}
 
 interface Ran {
   readonly code: number
@@ -75,34 +68,6 @@ const emptyFolder = (name: string) => {
   const made = join(folder, name)
   mkdirSync(made)
   return made
-}
-
-/** The configuration `init` writes, on ports and stand-ins of this test's own. */
-function privateConfig(cwd: string): void {
-  const file = join(cwd, 'lab.yaml')
-  const text = readFileSync(file, 'utf8').replace(/port: 80[89]0/g, 'port: 0')
-  writeFileSync(file, `${text}\nstand_ins: { network: ${ownNetwork(6)} }\n`)
-}
-
-/** Runs a program that is a lab until it says that it listens; `stop` answers its exit code. */
-async function startLab(program: string, args: readonly string[], cwd: string) {
-  const env = { PATH: `${join(process.execPath, '..')}:/usr/bin:/bin`, HOME: join(folder, 'home') }
-  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-  child.stdout.resume()
-  await expect.poll(() => said + (child.exitCode ?? '')).toMatch(/explains why\.|\d$/)
-  expect(said).toContain('explains why.')
-  return {
-    said,
-    proxy: /proxy +(127\.0\.0\.1:\d+)/.exec(said)?.[1] ?? '',
-    api: /API +(http:\/\/127\.0\.0\.1:\d+)/.exec(said)?.[1] ?? '',
-    stop: async (): Promise<number> => {
-      const ended = once(child, 'exit', { signal: AbortSignal.timeout(PATIENCE_MS) })
-      child.kill('SIGTERM')
-      return (await ended)[0]
-    },
-  }
 }
 
 describe('the tarball', () => {
@@ -146,7 +111,7 @@ describe('in an empty folder without a configuration', () => {
     expect(readdirSync(cwd)).toEqual([])
   })
 
-  test('explain and check know the lab that is built in, and leave nothing behind', async () => {
+  test('explain and check know the built-in lab, and leave nothing behind', async () => {
     const cwd = emptyFolder('asking')
     const explained = await egresslab(['explain', '--user', 'alice@example.com', 'https://bank.saas.test/'], cwd)
     expect(explained).toMatchObject({ code: 0, stderr: '' })
@@ -157,7 +122,7 @@ describe('in an empty folder without a configuration', () => {
     expect(readdirSync(cwd)).toEqual([])
   })
 
-  test('start runs the lab that is built in; everything it writes is in .egresslab, and it stops in order', async () => {
+  test('start runs the built-in lab; everything it writes is in .egresslab, and it stops in order', async () => {
     if (installed('unshare', 'util-linux') === undefined || installed('ip', 'iproute2') === undefined) return
     const cwd = emptyFolder('starting')
     const script = `
@@ -311,6 +276,40 @@ describe('a project of its own', () => {
     const printed = execFileSync(process.execPath, ['use.mjs'], { cwd, encoding: 'utf8', timeout: PATIENCE_MS })
     expect(printed).toBe('203.0.113.10 203.0.113.10 function 403 1\n')
     expect(readdirSync(cwd)).toEqual(['use.mjs'])
+  })
+
+  test('eight suites at once, each with a lab of its own: each sees its own requests and sessions only', async () => {
+    const cwd = emptyFolder('eight')
+    cpSync(join(project, 'package.json'), join(cwd, 'package.json'))
+    symlinkSync(join(project, 'node_modules'), join(cwd, 'node_modules'))
+    writeFileSync(
+      join(cwd, 'suite.mjs'),
+      `import { once } from 'node:events'
+      import { startLab } from 'egresslab'
+      await using lab = await startLab()
+      console.log(new URL(lab.proxyUrl()).port)
+      process.stdin.resume()
+      await once(process.stdin, 'end')
+      const erp = await lab.origins.add({ host: 'erp.test', allow: ['203.0.113.20'] })
+      for (const user of ['alice@example.com', 'bob@example.com']) {
+        await lab.fetch('https://erp.test/', { user })
+        await lab.sessions.waitFor({ user }, { timeoutMs: ${PATIENCE_MS} })
+      }
+      console.log(erp.requests.map(({ user, status }) => user + ' ' + status).join(), lab.sessions.list().length)`,
+    )
+    const suites = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const child = spawn(process.execPath, ['suite.mjs'], { cwd, stdio: ['pipe', 'pipe', 'inherit'] })
+        const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+        const next = async () => String((await lines.next()).value)
+        return { child, port: await next(), next }
+      }),
+    )
+    expect(new Set(suites.map(({ port }) => port)).size).toBe(8)
+    for (const { child } of suites) child.stdin.end()
+    expect(await Promise.all(suites.map(({ next }) => next()))).toEqual(
+      suites.map(() => 'alice@example.com 200,bob@example.com 403 2'),
+    )
   })
 
   test('compiled code that came along with the folder is not run', async () => {

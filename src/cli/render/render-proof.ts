@@ -148,13 +148,13 @@ function witnessText(witness: Witness, style: TextStyles): string {
   return `${witnessLines(witness, style).join('\n')}\n`
 }
 
-/** Answers as a JUnit report, a case each. */
-export function junitOfAnswers(answers: readonly Answer[]): string {
+/** Answers as a JUnit report, a case each: what is refuted fails, and what is not decided unless that is allowed. */
+export function junitOfAnswers(answers: readonly Answer[], allowsUndecided = false): string {
   const cases = answers.map((answer) => ({
     name: answer.name,
     file: answer.file ?? '',
     line: answer.line ?? 1,
-    passed: answer.answer === 'proven',
+    passed: answer.answer === 'proven' || (allowsUndecided && answer.answer === 'undecided'),
     differences: [{ what: 'answer', expected: 'proven', found: `${answer.answer}: ${answer.reason}` }],
     durationMs: answer.ms,
     answer,
