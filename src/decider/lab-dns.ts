@@ -6,7 +6,7 @@ import type { DnsClient } from '../dns/dns-client.ts'
 import { createDnsPolicies, type DnsPolicies } from '../dns/dns-policies.ts'
 import { createForward } from '../dns/forward.ts'
 import { createGatewayDns, type GatewayDns, type GatewayDnsParts } from '../dns/gateway-dns.ts'
-import { PlaceholderTable } from '../dns/placeholder-table.ts'
+import { type PlaceholderPart, PlaceholderTable } from '../dns/placeholder-table.ts'
 import type { Issue } from '../errors/issue.ts'
 import { type Cidr, cidr, parseCidr } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
@@ -26,6 +26,8 @@ export interface LabDnsParts extends Pick<GatewayDnsParts, 'book' | 'tunnels'> {
   readonly upstream: readonly string[] | undefined
   /** where it listens itself, filled in as it comes up */
   readonly own: readonly Endpoint[]
+  /** of the placeholders, where other members of a fleet give out the rest */
+  readonly part: PlaceholderPart | undefined
   readonly onNotice: (notice: Issue) => void
   /** how much of the product's own gaps is played; read for every query */
   readonly settings: () => Pick<DnsSettings, 'httpsRecords' | 'policies'> | undefined
@@ -39,6 +41,7 @@ export function createLabDns(parts: LabDnsParts): LabDns {
   const policiesOf = compiledPolicies(onNotice)
   const table = new PlaceholderTable({
     rangeOf: (family) => rangeOf(store.current(), family),
+    part: parts.part,
     now: () => performance.now(),
   })
   let reportedAt = Number.NEGATIVE_INFINITY

@@ -329,6 +329,7 @@ const VIEWS = [
   '/account',
   '/clock',
   '/history',
+  '/fleet',
 ]
 
 /** Path → file. `base`: what stands before every path in the browser. */

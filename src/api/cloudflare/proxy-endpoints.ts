@@ -83,7 +83,7 @@ async function create(call: RouteCall) {
   const { endpoints } = call.ports
   if (endpoints === undefined) {
     const message =
-      'this lab opens no further listeners (it has workers); declare the endpoint in its configuration file'
+      'this lab opens no further listeners (it has workers, or is a member of a fleet); declare the endpoint in its configuration file'
     throw requestError('unsupported', message)
   }
   const { body } = call

@@ -98,7 +98,7 @@ function fleetFamilies(fleet: FleetPort | undefined): MetricFamily[] {
       'egresslab_fleet_member_up',
       'gauge',
       'members of the fleet: 1 if connections leave there',
-      perMember(({ state }) => Number(state === 'up')),
+      perMember(({ state }) => Number(state === 'up' || state === 'cut_off')),
     ),
     family(
       'egresslab_fleet_member_revision',

@@ -30,7 +30,10 @@ function registerStatus(fleet: Command, { io, action }: VerbContext): void {
         const status = (await (await connectLab(options)).ask('GET', '/lab/v1/fleet')) as FleetStatus
         if (options.json) writeJson(io, status)
         else io.stdout.write(renderStatus(status, io))
-        return status.standing === 'following' && status.members.every(({ state }) => state !== 'lost') ? 0 : 1
+        return status.standing === 'following' &&
+          status.members.every(({ state }) => state === 'up' || state === 'drained')
+          ? 0
+          : 1
       }),
     )
 }
@@ -67,11 +70,11 @@ function registerLeave(fleet: Command, { io, action }: VerbContext): void {
 
 function renderStatus({ name, member, standing, code, why, revision, members }: FleetStatus, io: Io): string {
   const style = stylesFor(io, io.stdout)
-  const state = { up: style.good, drained: style.warn, lost: style.bad }
+  const state = { up: style.good, cut_off: style.warn, drained: style.warn, lost: style.bad }
   const rows = members.map((each) => [
     each.is_self ? `${each.name} (this one)` : each.name,
     each.colo,
-    state[each.state](each.state),
+    state[each.state](each.state.replace('_', ' ')),
     each.link === 'self' ? '-' : each.link,
     each.behind === 0 ? String(each.revision) : `${each.revision} (${each.behind} behind)`,
     String(each.sessions),
