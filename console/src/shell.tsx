@@ -80,14 +80,15 @@ function LabTime(): JSX.Element | null {
   const at = Date.now() + clockOffset.value
   return (
     <a class="chip wide-only" href="/clock" title="The lab's clock was set">
-      lab time {formatDay(at)}
+      lab: {formatDay(at)}
     </a>
   )
 }
 
 function LostBanner(): JSX.Element | null {
   if (connection.value !== 'lost') return null
-  const since = lastHeard.value === 0 ? '' : ` This page shows the state of ${formatTime(lastHeard.value)}.`
+  const since =
+    lastHeard.value === 0 ? '' : ` This page shows the state of ${formatTime(lastHeard.value + clockOffset.value)}.`
   return (
     <div class="lost-banner" role="alert">
       <strong>The lab does not answer.</strong> Retrying automatically.{since}

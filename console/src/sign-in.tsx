@@ -1,21 +1,24 @@
 // The door: the token the lab printed once, traded for a cookie.
 
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
-import { ApiFailure, ask, signIn, wordsOf } from './api/request.ts'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { ApiFailure, ask, hasEnded, LOGIN, signIn, wordsOf } from './api/request.ts'
 import type { WaysIn } from './api/shapes.ts'
 import iconUrl from './icon.svg?no-inline'
 import { location } from './router.ts'
+import { sentence } from './ui/format.ts'
 import { Notice } from './ui/notice.tsx'
 
 export function SignIn(): JSX.Element {
   const [failure, setFailure] = useState<string>()
   const [busy, setBusy] = useState(false)
   const [provider, setProvider] = useState<string | null>(null)
+  const field = useRef<HTMLInputElement>(null)
+  useEffect(() => field.current?.focus(), [])
   useEffect(() => {
-    ask<WaysIn>('GET', '/lab/v1/login').then(
+    ask<WaysIn>('GET', LOGIN).then(
       (ways) => setProvider(ways.provider),
-      (thrown: unknown) => setFailure(wordsOf(thrown)),
+      (thrown: unknown) => setFailure(sentence(wordsOf(thrown))),
     )
   }, [])
 
@@ -29,7 +32,7 @@ export function SignIn(): JSX.Element {
       await signIn(token)
     } catch (thrown) {
       const wrong = thrown instanceof ApiFailure && thrown.status === 401
-      setFailure(wrong ? 'This is not the token of this lab.' : wordsOf(thrown))
+      setFailure(wrong ? 'This is not the token of this lab.' : sentence(wordsOf(thrown)))
     } finally {
       setBusy(false)
     }
@@ -43,12 +46,24 @@ export function SignIn(): JSX.Element {
           egresslab
         </h1>
         <p class="muted">See where every connection leaves, and steer it.</p>
+        {hasEnded.value && (
+          <Notice kind="warn">
+            You are signed out: the token has expired or was revoked, or the lab was started anew without what it knew.
+          </Notice>
+        )}
         {provider !== null && <ProviderButton provider={provider} />}
         <form class="stack" onSubmit={submit}>
           <input type="text" name="username" autoComplete="username" value="egresslab" hidden readOnly />
           <label class="field">
             <span>API token</span>
-            <input type="password" name="token" required autoComplete="current-password" spellcheck={false} />
+            <input
+              ref={field}
+              type="password"
+              name="token"
+              required
+              autoComplete="current-password"
+              spellcheck={false}
+            />
           </label>
           {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
           <button type="submit" class="primary" disabled={busy}>

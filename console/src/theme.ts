@@ -1,6 +1,7 @@
-// Light, dark, or as the system has it; remembered in this browser.
+// Light, dark, or as the system has it; remembered in this browser. And how much room there is.
 
 import { signal } from '@preact/signals'
+import { useEffect, useState } from 'preact/hooks'
 
 export type Theme = 'auto' | 'light' | 'dark'
 
@@ -40,4 +41,17 @@ function remembered(): Theme {
   } catch {
     return 'auto'
   }
+}
+
+const narrowQuery = window.matchMedia('(max-width: 60rem)')
+
+/** Whether the page is as narrow as a phone's or a small tablet's. */
+export function useNarrow(): boolean {
+  const [narrow, setNarrow] = useState(narrowQuery.matches)
+  useEffect(() => {
+    const tell = () => setNarrow(narrowQuery.matches)
+    narrowQuery.addEventListener('change', tell)
+    return () => narrowQuery.removeEventListener('change', tell)
+  }, [])
+  return narrow
 }

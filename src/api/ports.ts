@@ -97,7 +97,7 @@ export type FleetStatus = Readonly<Static<typeof FLEET>>
 export interface ControlPlane {
   current(): LabSnapshot
   subscribe(listener: (snapshot: LabSnapshot, change: ControlPlaneChange) => void): () => void
-  /** Calls `witness` before every change is made; what it writes to the state's shelves is committed with the change or not at all. */
+  /** Calls `witness` before every change is made; what it writes to the state's tables is committed with the change or not at all. */
   witness(witness: (next: LabSnapshot, change: ControlPlaneChange) => void): void
   change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
   /** What `edit` would make of the current state; nothing happens. Throws ChangeError as {@link change} does. */

@@ -39,6 +39,8 @@ export interface FleetChangeParts {
 const TRIES = 20
 const LATE_MS = 10_000
 
+/** Makes this member's changes, one after the other. A change that loses its place in the log is tried again on the
+ *  new state; rejects with ChangeError where it is refused or NATS cannot be reached. */
 export class FleetChanges {
   readonly #parts: FleetChangeParts
   #turn: Promise<unknown> = Promise.resolve()

@@ -27,6 +27,8 @@ const NO_SUCH_MESSAGE = 10_037
 const NO_SUCH_STREAM = 10_059
 const NAME_IN_USE = 10_058
 
+/** Reads the log from the last place this lab has, follows it, and appends to it. Every message is signed by its
+ *  member; what does not fit the history stops the member. */
 export class FleetLog {
   readonly connection: NatsConnection
   readonly nats: NatsLibrary

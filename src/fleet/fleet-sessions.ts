@@ -41,6 +41,7 @@ const MOST_BYTES = 1024 ** 3
 const SAME_WITHIN_NS = 600 * 1e9
 const NEWLINE = 0x0a
 
+/** Sends this member's finished sessions to the fleet's stream in batches, and remembers in a file how far it got. */
 export class FleetSessions {
   readonly #parts: FleetSessionParts
   readonly #folder: string

@@ -25,6 +25,8 @@ const BEAT_MS = 1_000
 const DEAF_AFTER_MS = 3_000
 const JOIN_TRIES = 5
 
+/** One lab's membership, from reading the log before the start to leaving: its changes, its heartbeat, and who else
+ *  can be used. */
 export class Fleet {
   readonly settings: FleetSettings
   readonly identity: FleetIdentity

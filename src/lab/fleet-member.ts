@@ -15,8 +15,8 @@ import type { MemberOf } from '../outbound/member-attempt.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { Journal } from '../store/journal.ts'
 import type { Store } from '../store/store.ts'
-import type { DataPath } from './data-path.ts'
 import type { StartOptions } from './start-lab.ts'
+import type { ThreadDataPlane } from './thread-data-plane.ts'
 
 export interface FleetMember {
   /** what the store begins with */
@@ -39,7 +39,7 @@ export interface FleetMember {
 export interface JoinParts {
   readonly store: Store
   readonly context: Pick<DecisionContext, 'ports'>
-  readonly dataPath: Pick<DataPath, 'dial' | 'clock'>
+  readonly dataPath: Pick<ThreadDataPlane, 'dial' | 'clock'>
 }
 
 /** Undefined: the lab is alone. Throws an InputError `fleet.*` with why it cannot be a member. */
@@ -53,7 +53,7 @@ export async function openFleet(
   const [{ Fleet }, { FleetLinks }, { attemptAt }] = await Promise.all([
     import('../fleet/fleet.ts'),
     import('../fleet/fleet-links.ts'),
-    import('../fleet/remote-attempt.ts'),
+    import('../fleet/carried-attempt.ts'),
   ])
   const fleet = await Fleet.open(config, settings, events)
   const links = new FleetLinks(fleet, events)

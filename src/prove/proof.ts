@@ -77,6 +77,7 @@ export class ProofDisagreement extends Error {
 
 const MOST_TRIES = 24
 
+/** One question session with a solver. Throws ProofDisagreement where a connection it found is decided differently. */
 export class Proof {
   readonly connection: Connection
   readonly outages: Outages

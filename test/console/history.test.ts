@@ -34,8 +34,25 @@ describe.skipIf(executable === undefined)('the history', () => {
     await page.getByText(/Rules and lists are those of revision \d+ again\./).waitFor()
     await page.getByText('added Finance to the bank').first().waitFor()
     expect((await names()).rules.map(({ name }) => name)).toContain('Finance to the bank')
-    await expect.poll(() => page.getByText(/^rule .* created/).count()).toBe(1)
+    const entry = page.locator('summary', { hasText: 'created rule Finance to the bank' })
+    await entry.click()
+    await page.locator('ins', { hasText: 'any(net.fqdn.domains[*] == "bank.saas.test")' }).waitFor()
+    expect(await page.locator('details[open] dt').allTextContents()).toContain('egress ipv4 fallback')
     expect(complaints).toEqual([])
+  })
+
+  test('on a phone all of it is in view, nothing beside the screen', async () => {
+    const { page } = browser
+    await page.setViewportSize({ width: 390, height: 844 })
+    try {
+      for (const part of ['Revisions of the rules', 'Who changed what']) {
+        const card = page.getByRole('region', { name: part })
+        await card.waitFor()
+        expect(await card.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0)
+      }
+    } finally {
+      await page.setViewportSize({ width: 1280, height: 800 })
+    }
   })
 
   test('a viewer sees the revisions, a button that says what it takes, and no audit', async () => {

@@ -20,8 +20,11 @@ describe.skipIf(executable === undefined)('the live view', () => {
   test('asks for the token, refuses a wrong one, and keeps it out of scripts and addresses (AP-01, AP-07)', async () => {
     const { page, context } = browser
     await page.goto(`${lab.url}/`)
-    await page.getByLabel('API token').fill('wrong')
-    await page.getByRole('button', { name: 'Sign in' }).click()
+    await expect
+      .poll(() => page.getByLabel('API token').evaluate((field) => field === document.activeElement))
+      .toBe(true)
+    await page.keyboard.type('wrong')
+    await page.keyboard.press('Enter')
     await page.getByText('This is not the token of this lab.').waitFor()
     await page.getByLabel('API token').fill(TOKEN)
     await page.getByRole('button', { name: 'Sign in' }).click()
@@ -51,6 +54,26 @@ describe.skipIf(executable === undefined)('the live view', () => {
     await page.getByRole('switch', { name: 'AMS Amsterdam' }).click()
     await page.getByRole('button', { name: /AMS Amsterdam is up/ }).waitFor()
     expect(await lab.send('bob', 'http://ipv4.icanhazip.com/')).toBe('203.0.113.10\n')
+  })
+
+  test('says why nobody is signed in any more when a token is revoked, and goes on where it was', async () => {
+    const { page, context } = browser
+    type Made = { readonly id: string; readonly token: string }
+    const { id, token } = (await lab.ask('POST', '/lab/v1/tokens', { name: 'gone soon', role: 'viewer' })) as Made
+    await context.clearCookies()
+    await page.goto(`${lab.url}/clock`)
+    await page.getByLabel('API token').fill(token)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByText('gone soon (viewer)').waitFor()
+    expect(await page.getByText('You are signed out').count()).toBe(0)
+    await lab.ask('DELETE', `/lab/v1/tokens/${id}`)
+    await page.getByText('You are signed out: the token has expired or was revoked').waitFor()
+    await page.getByLabel('API token').fill(TOKEN)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { name: 'Clock' }).waitFor()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('API token').waitFor()
+    expect(await page.getByText('You are signed out').count()).toBe(0)
   })
 
   test('no page complained of an error or of its security policy', () => {

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installed } from '../support/installed.ts'
 import { layLine } from './broken-line.ts'
 import { type Browser, findChromium, openBrowser } from './browser.ts'
+import { openTunnel } from './held-tunnel.ts'
 import { type ConsoleLab, configFileOf, startConsoleLab, visit } from './running-lab.ts'
 
 const executable = findChromium()
@@ -38,6 +39,12 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await lab?.close()
   })
 
+  test('sessions: before there are any, the line that makes the first', async () => {
+    const { page } = browser
+    await visit(page, lab, '/sessions')
+    await page.getByText(`curl -x http://${lab.proxy} -U 'alice@example.com:PASSWORD'`).waitFor()
+  })
+
   test('sessions: filtered by what the address says, and by typing', async () => {
     const { page } = browser
     await lab.send('bob', 'http://ipv4.icanhazip.com/')
@@ -51,6 +58,40 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await rows.filter({ hasText: 'bob' }).first().waitFor()
     expect(await rows.allTextContents()).toEqual([expect.stringContaining('203.0.113.10')])
     expect(new URL(page.url()).searchParams.get('q')).toBe('bob 203.0.113.10')
+  })
+
+  test('sessions: one that ends while it is searched for is found by how it ended', async () => {
+    const { page } = browser
+    const tunnel = await openTunnel(Number(lab.proxy.split(':')[1]), 'carol', 'bank.saas.test:443')
+    await visit(page, lab, '/sessions?q=carol%20bank')
+    const rows = page.locator('.rows-body [role=row]')
+    await rows.filter({ hasText: 'open' }).waitFor()
+    await page.getByLabel('Search sessions').fill('carol bank client')
+    await page.getByText('No session matches this filter').waitFor()
+    tunnel.end()
+    await rows.filter({ hasText: 'carol' }).first().waitFor()
+  })
+
+  test('sessions: a rule with a long name is read in full, on a wide screen and on a phone', async () => {
+    const { page } = browser
+    const name = 'Everything from Wilhelmshaven to customs brokers'
+    const path = `/client/v4/accounts/${lab.lab.snapshot().account.id}/gateway/rules`
+    const traffic = 'net.fqdn.host == "ifconfig.me"'
+    const rule = { name, action: 'egress', enabled: true, precedence: 1, traffic }
+    const { id } = (await lab.ask('POST', path, rule)) as { id: string }
+    await lab.send('carol', 'http://ifconfig.me/')
+    try {
+      for (const width of [1280, 390]) {
+        await page.setViewportSize({ width, height: 1000 })
+        await visit(page, lab, '/sessions')
+        const cell = page.locator('.cell-rule > span', { hasText: name }).first()
+        await cell.waitFor()
+        expect(await cell.evaluate((element) => element.scrollHeight - element.clientHeight)).toBe(0)
+      }
+    } finally {
+      await page.setViewportSize({ width: 1440, height: 1000 })
+      await lab.ask('DELETE', `${path}/${id}`)
+    }
   })
 
   test('sessions: held still while paused, told how many came meanwhile', async () => {
@@ -262,6 +303,11 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await line.cut()
     await page.getByText('The lab does not answer.').waitFor()
     await page.getByText('disconnected').waitFor()
+    for (const view of ['Rules', 'Account', 'History']) {
+      await page.getByRole('link', { name: view }).click()
+      await page.getByRole('main').getByText('The lab does not answer; is it still running?').first().waitFor()
+    }
+    await page.getByRole('link', { name: 'Live' }).click()
     await lab.send('dave', 'http://ifconfig.me/')
     await line.mend()
     await page.getByText('The lab does not answer.').waitFor({ state: 'detached' })

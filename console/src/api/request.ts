@@ -26,6 +26,10 @@ export class ApiFailure extends Error {
 /** undefined: not known yet */
 export const signedIn = signal<boolean | undefined>(undefined)
 
+/** Whether this page was signed in and is not any more, without having signed out. */
+export const hasEnded = signal(false)
+let wasSignedIn = false
+
 /** The revision of the state the last answer spoke of, for `If-Match`. */
 export let lastRevision = ''
 
@@ -46,12 +50,22 @@ interface Envelope<T> {
   readonly errors: readonly Problem[]
 }
 
+/** Tells and takes ways in; needs no cookie. */
+export const LOGIN = '/lab/v1/login'
+
 /** The `result` of an answer. Throws ApiFailure. */
 export async function ask<T>(method: Method, path: string, options: RequestOptions = {}): Promise<T> {
   const response = await reach(method, path, options)
   const answer = await readEnvelope<T>(response)
-  if (response.ok && answer?.success === true) return answer.result
-  if (response.status === 401 && options.authorization === undefined) signedIn.value = false
+  const isByCookie = options.authorization === undefined && path !== LOGIN
+  if (response.ok && answer?.success === true) {
+    wasSignedIn ||= isByCookie
+    return answer.result
+  }
+  if (response.status === 401 && options.authorization === undefined) {
+    hasEnded.value ||= wasSignedIn && isByCookie
+    signedIn.value = false
+  }
   const said = answer?.errors ?? []
   throw new ApiFailure(
     response.status,
@@ -96,12 +110,14 @@ async function readEnvelope<T>(response: Response): Promise<Envelope<T> | undefi
 
 /** Trades the token for a cookie no script can read. Throws ApiFailure. */
 export async function signIn(token: string): Promise<void> {
-  await ask('POST', '/lab/v1/login', { body: { token: token.trim() } })
+  await ask('POST', LOGIN, { body: { token: token.trim() } })
+  hasEnded.value = false
   signedIn.value = true
 }
 
 export async function signOut(): Promise<void> {
   await ask('POST', '/lab/v1/logout', { body: {} })
+  wasSignedIn = false
   signedIn.value = false
 }
 

@@ -14,8 +14,7 @@ import type {
   Rule,
 } from '../api/shapes.ts'
 import { Drawer } from '../ui/drawer.tsx'
-import { sentence } from '../ui/explanation.tsx'
-import { plural } from '../ui/format.ts'
+import { plural, sentence } from '../ui/format.ts'
 import { Notice } from '../ui/notice.tsx'
 import { OutcomeBadge } from '../ui/outcome.tsx'
 import { useResource } from '../ui/resource.ts'

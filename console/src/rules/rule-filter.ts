@@ -33,10 +33,22 @@ export interface KnownRule {
   readonly proven: 'shadowed' | 'dead' | undefined
 }
 
-export function knownRule(rule: Rule, checks: readonly Check[], count: RuleCount | undefined): KnownRule {
+/** `before` itself where it says the same, so that its row need not be drawn anew. */
+export function knownRule(
+  rule: Rule,
+  checks: readonly Check[],
+  count: RuleCount | undefined,
+  before?: KnownRule,
+): KnownRule {
+  const isSame = before?.rule === rule && before.checks === checks && saysTheSame(before.count, count)
+  if (isSame) return before
   const proof = checks.find(({ code, message }) => code === 'practice.P6' && PROOF.test(message))
   const proven = proof === undefined ? undefined : /never reached/.test(proof.message) ? 'shadowed' : 'dead'
   return { rule, checks, count, proven }
+}
+
+function saysTheSame(one: RuleCount | undefined, other: RuleCount | undefined): boolean {
+  return one?.sessions === other?.sessions && one?.last_used === other?.last_used && one?.since === other?.since
 }
 
 export function ruleFilterFrom(query: URLSearchParams): RuleFilter {

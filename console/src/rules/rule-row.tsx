@@ -1,14 +1,14 @@
 // One rule on one line: order, name, what it says in short, where it leaves from, what it did. Opens to all of it.
 
 import type { ComponentChildren, JSX } from 'preact'
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import type { Check, Rule, RuleCount } from '../api/shapes.ts'
 import { clockOffset } from '../live/traffic.ts'
-import { sentence } from '../ui/explanation.tsx'
 import { Expression, type Mark } from '../ui/expression.tsx'
-import { formatDate, formatShort, plural } from '../ui/format.ts'
+import { formatDate, formatShort, plural, sentence } from '../ui/format.ts'
 import { type Names, withNames } from '../ui/names.ts'
 import { Notice } from '../ui/notice.tsx'
+import { SelectField } from '../ui/select.tsx'
 import { ForRole } from '../who.tsx'
 import type { KnownRule } from './rule-filter.ts'
 
@@ -18,6 +18,24 @@ const SLOTS = [
   ['device_posture', 'Device'],
 ] as const
 
+export interface RuleActions {
+  /** what is dragged was dropped on `rule`, by its id */
+  readonly onDropped: (id: string, rule: Rule) => void
+  readonly onSelect: (rule: Rule) => void
+  readonly onOpen: (rule: Rule) => void
+  readonly onToggle: (rule: Rule) => void
+  readonly onEdit: (rule: Rule) => void
+}
+
+const nothing = () => undefined
+export const NOTHING_DONE: RuleActions = {
+  onDropped: nothing,
+  onSelect: nothing,
+  onOpen: nothing,
+  onToggle: nothing,
+  onEdit: nothing,
+}
+
 export interface RuleRowProps {
   readonly known: KnownRule
   readonly names: Names
@@ -26,20 +44,25 @@ export interface RuleRowProps {
   readonly isReadOnly: boolean
   readonly isSelected: boolean
   readonly isOpen: boolean
-  /** what is dragged was dropped here, by its id */
-  readonly onDropped: (id: string) => void
-  readonly onSelect: (isSelected: boolean) => void
-  readonly onOpen: () => void
-  readonly onToggle: () => void
-  readonly onEdit: () => void
+  /** always the same object, with what to do now */
+  readonly does: { readonly current: RuleActions }
   /** what moves this rule, shown where it is open */
   readonly children: ComponentChildren
 }
 
+/** Drawn anew only where what it shows is new: there may be hundreds, and each key of a search asks for them. */
 export function RuleRow(props: RuleRowProps): JSX.Element {
-  const { known, names, isReadOnly, isSelected, isOpen, onDropped } = props
-  const { rule } = known
+  const { known, names, colos, isReadOnly, isSelected, isOpen, children } = props
   const [isTarget, setTarget] = useState(false)
+  return useMemo(
+    () => rowOf(props, isTarget, setTarget),
+    [known, names, colos, isReadOnly, isSelected, isOpen, children, isTarget],
+  )
+}
+
+function rowOf(props: RuleRowProps, isTarget: boolean, setTarget: (isTarget: boolean) => void): JSX.Element {
+  const { known, names, isReadOnly, isSelected, isOpen, does } = props
+  const { rule } = known
   return (
     <li
       class={`rule ${rule.enabled ? '' : 'off'} ${isTarget ? 'drop' : ''} ${isSelected ? 'selected' : ''}`}
@@ -51,7 +74,7 @@ export function RuleRow(props: RuleRowProps): JSX.Element {
       onDrop={(event) => {
         event.preventDefault()
         setTarget(false)
-        onDropped(event.dataTransfer?.getData('text/plain') ?? '')
+        does.current.onDropped(event.dataTransfer?.getData('text/plain') ?? '', rule)
       }}
     >
       <div class="rule-line">
@@ -70,7 +93,7 @@ export function RuleRow(props: RuleRowProps): JSX.Element {
               type="checkbox"
               aria-label={`Select ${rule.name}`}
               checked={isSelected}
-              onChange={({ currentTarget }) => props.onSelect(currentTarget.checked)}
+              onChange={() => does.current.onSelect(rule)}
             />
           </span>
         )}
@@ -79,7 +102,7 @@ export function RuleRow(props: RuleRowProps): JSX.Element {
         </span>
         <div class="rule-name">
           <h2>
-            <button type="button" class="rule-open" aria-expanded={isOpen} onClick={props.onOpen}>
+            <button type="button" class="rule-open" aria-expanded={isOpen} onClick={() => does.current.onOpen(rule)}>
               {rule.name}
             </button>
             <Flags known={known} />
@@ -97,13 +120,18 @@ export function RuleRow(props: RuleRowProps): JSX.Element {
               aria-checked={rule.enabled}
               aria-label={`${rule.name} enabled`}
               disabled={isReadOnly}
-              onClick={props.onToggle}
+              onClick={() => does.current.onToggle(rule)}
             >
               {rule.enabled ? 'on' : 'off'}
             </button>
           </ForRole>
           {!isReadOnly && (
-            <button type="button" class="small" aria-label={`Edit ${rule.name}`} onClick={props.onEdit}>
+            <button
+              type="button"
+              class="small"
+              aria-label={`Edit ${rule.name}`}
+              onClick={() => does.current.onEdit(rule)}
+            >
               Edit
             </button>
           )}
@@ -272,5 +300,55 @@ function Egress({ rule, colos }: Pick<RuleRowProps, 'colos'> & { readonly rule: 
       </span>
       <code class="muted">{egress.ipv6}</code>
     </span>
+  )
+}
+
+interface MoveToProps {
+  readonly rule: Rule
+  readonly ordered: readonly Rule[]
+  readonly onStep: (step: -1 | 1) => void
+  readonly onMove: (before: Rule | undefined) => void
+}
+
+/** Moves a rule by a step or to a place. */
+export function MoveTo({ rule, ordered, onStep, onMove }: MoveToProps): JSX.Element {
+  const at = ordered.findIndex(({ id }) => id === rule.id)
+  const places = ordered.filter(({ id }, index) => id !== rule.id && index !== at + 1)
+  return (
+    <div class="row move hide-label">
+      <ForRole needs="admin">
+        <button
+          type="button"
+          class="small"
+          disabled={at === 0}
+          aria-label={`Move ${rule.name} up`}
+          onClick={() => onStep(-1)}
+        >
+          ↑ Up
+        </button>
+        <button
+          type="button"
+          class="small"
+          disabled={at === ordered.length - 1}
+          aria-label={`Move ${rule.name} down`}
+          onClick={() => onStep(1)}
+        >
+          ↓ Down
+        </button>
+
+        <SelectField
+          label={`Move ${rule.name} to`}
+          value=""
+          options={[
+            ['', 'Move to …'],
+            ...places.map(({ id, name, precedence }) => [id, `before ${precedence} ${name}`] as const),
+            ...(at === ordered.length - 1 ? [] : [['last', 'the end'] as const]),
+          ]}
+          onChange={(id) => {
+            if (id !== '') onMove(ordered.find((each) => each.id === id))
+          }}
+        />
+      </ForRole>
+    </div>
   )
 }

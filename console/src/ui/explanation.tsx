@@ -2,7 +2,7 @@
 
 import type { JSX } from 'preact'
 import type { Explanation, Json, PlanStep, RuleTrace } from '../api/shapes.ts'
-import { plural } from './format.ts'
+import { plural, quoted, sentence } from './format.ts'
 import { type Names, useNames, withNames } from './names.ts'
 import { Notice } from './notice.tsx'
 import { OutcomeBadge } from './outcome.tsx'
@@ -213,15 +213,4 @@ function Fact({ name, value }: { readonly name: string; readonly value: Json }):
 
 function show(value: Json): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
-}
-
-/** The lab's clauses begin in lower case; here they stand alone. */
-export function sentence(clause: string): string {
-  const text = quoted(clause)
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
-}
-
-/** `text` in typographic quotes instead of backticks. */
-function quoted(clause: string): string {
-  return clause.replace(/`([^`]*)`/g, '“$1”')
 }

@@ -63,3 +63,14 @@ export function shortAddress(address: string): string {
     .replace(/(?::0)+$/, '')
   return `${range}::…${groups.at(-1)}`
 }
+
+/** The lab's clauses begin in lower case; here they stand alone. */
+export function sentence(clause: string): string {
+  const text = quoted(clause)
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
+}
+
+/** `text` in typographic quotes instead of backticks. */
+export function quoted(clause: string): string {
+  return clause.replace(/`([^`]*)`/g, '“$1”')
+}

@@ -21,7 +21,7 @@ export interface NamedResources {
 const NOTHING: readonly never[] = []
 
 export function useNames(): NamedResources {
-  const account = useAccountPath()
+  const account = useAccountPath().value
   // the list of accounts is asked for until there is one
   const below = (path: string) => (account === undefined ? '/client/v4/accounts' : account + path)
   const found = [

@@ -1,6 +1,8 @@
 // Small standing messages, and what is shown while there is nothing else to show.
 
 import type { ComponentChildren, JSX } from 'preact'
+import { sentence } from './format.ts'
+import type { Resource } from './resource.ts'
 
 export type NoticeKind = 'plain' | 'good' | 'warn' | 'bad'
 
@@ -33,4 +35,15 @@ export function Loading({ what }: { what: string }): JSX.Element {
       <div class="hidden-label">loading {what}</div>
     </div>
   )
+}
+
+/** In the place of what has been asked for and is not there yet, or could not be had. */
+export function Waiting({
+  for: { failure },
+  what,
+}: {
+  for: Pick<Resource<unknown>, 'failure'>
+  what: string
+}): JSX.Element {
+  return failure === undefined ? <Loading what={what} /> : <Notice kind="bad">{sentence(failure.message)}</Notice>
 }

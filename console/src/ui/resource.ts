@@ -23,7 +23,7 @@ export function useResource<T>(path: string, { everyMs }: { everyMs?: number } =
       },
       (thrown: unknown) => {
         if (turn !== latest.current || !(thrown instanceof ApiFailure)) return
-        setState((before) => ({ ...before, path, failure: thrown }))
+        setState((before) => ({ ...(before.path === path ? before : { path }), failure: thrown }))
       },
     )
   }, [path])
@@ -35,11 +35,13 @@ export function useResource<T>(path: string, { everyMs }: { everyMs?: number } =
     const timer = setInterval(reload, everyMs)
     return () => clearInterval(timer)
   }, [reload, everyMs])
-  return { value: state.path === path ? state.value : undefined, failure: state.failure, reload }
+  const { value, failure } = state.path === path ? state : { value: undefined, failure: undefined }
+  return { value, failure, reload }
 }
 
 /** `/client/v4/accounts/{id}` of the lab's one account, once it is known. */
-export function useAccountPath(): string | undefined {
-  const id = useResource<readonly { readonly id: string }[]>('/client/v4/accounts').value?.[0]?.id
-  return id === undefined ? undefined : `/client/v4/accounts/${id}`
+export function useAccountPath(): Pick<Resource<string>, 'value' | 'failure'> {
+  const { value, failure } = useResource<readonly { readonly id: string }[]>('/client/v4/accounts')
+  const id = value?.[0]?.id
+  return { value: id === undefined ? undefined : `/client/v4/accounts/${id}`, failure }
 }

@@ -6,9 +6,8 @@ import { ask, wordsOf } from '../api/request.ts'
 import type { Colo, Network, Person } from '../api/shapes.ts'
 import { location } from '../router.ts'
 import { ColoSwitch, switchColo } from '../ui/colo-switch.tsx'
-import { sentence } from '../ui/explanation.tsx'
-import { plural } from '../ui/format.ts'
-import { Empty, Loading, Notice } from '../ui/notice.tsx'
+import { plural, sentence } from '../ui/format.ts'
+import { Empty, Notice, Waiting } from '../ui/notice.tsx'
 import { useAccountPath, useResource } from '../ui/resource.ts'
 import { SelectField, TextField } from '../ui/select.tsx'
 import { ForRole } from '../who.tsx'
@@ -51,7 +50,11 @@ export function AccountView(): JSX.Element {
         </nav>
       </div>
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
-      {account === undefined ? <Loading what="the account" /> : <Part tab={tab} account={account} attempt={attempt} />}
+      {account.value === undefined ? (
+        <Waiting for={account} what="the account" />
+      ) : (
+        <Part tab={tab} account={account.value} attempt={attempt} />
+      )}
     </>
   )
 }
@@ -92,7 +95,7 @@ function TableCard({
 
 function Colos({ attempt }: TabProps): JSX.Element {
   const colos = useResource<Colo[]>('/lab/v1/colos')
-  if (colos.value === undefined) return <Loading what="data centers" />
+  if (colos.value === undefined) return <Waiting for={colos} what="data centers" />
   const change = (colo: Colo) => attempt(() => switchColo(colo).finally(colos.reload))
   return (
     <TableCard label="Data centers" heads={['Data center', 'Dedicated IPs', 'State']}>
@@ -120,7 +123,7 @@ function Colos({ attempt }: TabProps): JSX.Element {
 function People({ account, attempt }: TabProps): JSX.Element {
   const people = useResource<Person[]>('/lab/v1/users')
   const networks = useResource<Network[]>(networksPath(account)).value ?? []
-  if (people.value === undefined) return <Loading what="people" />
+  if (people.value === undefined) return <Waiting for={people} what="people" />
   const choose = (email: string, id: string) =>
     attempt(() =>
       ask('PUT', `/lab/v1/users/${encodeURIComponent(email)}/virtual-network`, {
@@ -172,7 +175,7 @@ function Networks({ account, attempt }: TabProps): JSX.Element {
   const path = networksPath(account)
   const networks = useResource<ListedNetwork[]>(`${path}?is_deleted=false`)
   const [name, setName] = useState('')
-  if (networks.value === undefined) return <Loading what="virtual networks" />
+  if (networks.value === undefined) return <Waiting for={networks} what="virtual networks" />
   const change = (action: Promise<unknown>) => action.finally(networks.reload)
   return (
     <>
@@ -228,7 +231,7 @@ interface List {
 
 function Lists({ account, attempt }: TabProps): JSX.Element {
   const lists = useResource<List[]>(`${account}/gateway/lists`)
-  if (lists.value === undefined) return <Loading what="lists" />
+  if (lists.value === undefined) return <Waiting for={lists} what="lists" />
   if (lists.value.length === 0) return <Empty title="No lists" />
   return (
     <div class="stack tight">

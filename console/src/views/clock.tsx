@@ -4,10 +4,9 @@ import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { ask, wordsOf } from '../api/request.ts'
 import type { Clock, Geolocation } from '../api/shapes.ts'
-import { sentence } from '../ui/explanation.tsx'
-import { formatDate, formatDay } from '../ui/format.ts'
-import { Empty, Loading, Notice } from '../ui/notice.tsx'
-import { useResource } from '../ui/resource.ts'
+import { formatDate, formatDay, sentence } from '../ui/format.ts'
+import { Empty, Notice, Waiting } from '../ui/notice.tsx'
+import { type Resource, useResource } from '../ui/resource.ts'
 import { ForRole } from '../who.tsx'
 
 const DAY_S = 86_400
@@ -41,7 +40,7 @@ export function ClockView(): JSX.Element {
       </div>
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
       <section class="card card-body stack" aria-label="The lab's time">
-        {clock.value === undefined ? <Loading what="the time" /> : <Time clock={clock.value} />}
+        {clock.value === undefined ? <Waiting for={clock} what="the time" /> : <Time clock={clock.value} />}
         <div class="row">
           <ForRole needs="operator">
             {JUMPS.map(([words, seconds]) => (
@@ -66,7 +65,7 @@ export function ClockView(): JSX.Element {
           <SetForm onSet={setTo} />
         </ForRole>
       </section>
-      <Geolocations geolocations={geolocations.value} onSet={setTo} />
+      <Geolocations geolocations={geolocations} onSet={setTo} />
     </>
   )
 }
@@ -121,12 +120,12 @@ function SetForm({ onSet }: { readonly onSet: (time: string) => void }): JSX.Ele
 }
 
 interface GeolocationsProps {
-  readonly geolocations: readonly Geolocation[] | undefined
+  readonly geolocations: Resource<Geolocation[]>
   readonly onSet: (time: string) => void
 }
 
-function Geolocations({ geolocations, onSet }: GeolocationsProps): JSX.Element {
-  if (geolocations === undefined) return <Loading what="geolocations" />
+function Geolocations({ geolocations: { value: geolocations, failure }, onSet }: GeolocationsProps): JSX.Element {
+  if (geolocations === undefined) return <Waiting for={{ failure }} what="geolocations" />
   if (geolocations.length === 0) return <Empty title="The account has no dedicated IPs" />
   return (
     <section class="card table-card" aria-labelledby="geo-title">

@@ -5,8 +5,8 @@ import { useState } from 'preact/hooks'
 import type { ListedListener, Person } from '../api/shapes.ts'
 import { urlOf } from '../base.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
-import { sentence } from '../ui/explanation.tsx'
-import { Loading, Notice } from '../ui/notice.tsx'
+import { sentence } from '../ui/format.ts'
+import { Waiting } from '../ui/notice.tsx'
 import { QrCode } from '../ui/qr-code.tsx'
 import { useResource } from '../ui/resource.ts'
 import { SelectField } from '../ui/select.tsx'
@@ -34,8 +34,7 @@ export function ConnectView(): JSX.Element {
         <h1>Connect</h1>
         <p class="muted">Lines to copy for the traffic of one person.</p>
       </div>
-      {listeners.failure !== undefined && <Notice kind="bad">{sentence(listeners.failure.message)}</Notice>}
-      {listeners.value === undefined && listeners.failure === undefined && <Loading what="listeners" />}
+      {listeners.value === undefined && <Waiting for={listeners} what="listeners" />}
       {listener !== undefined && (
         <>
           <section class="card card-body stack" aria-label="Who and where">
@@ -65,20 +64,16 @@ export function ConnectView(): JSX.Element {
 }
 
 function Lines({ listener, user }: { readonly listener: ListedListener; readonly user: string }): JSX.Element {
-  const address = addressOf(listener)
-  const scheme = listener.tls === 'required' ? 'https' : 'http'
-  const isNobody = user === '' || listener.fixed_user !== null || listener.authentication === 'anonymous'
+  const isNobody = isAlwaysNobody(listener, user)
   const login = isNobody ? '' : `${encodeURIComponent(user)}:PASSWORD@`
-  const proxy = `${scheme}://${login}${address}`
-  const trust = scheme === 'https' ? ' --proxy-cacert egresslab-ca.pem' : ''
-  const curl = `curl -x ${scheme}://${address}${trust}${isNobody ? '' : ` -U '${user}:PASSWORD'`} http://ipv4.icanhazip.com/`
+  const proxy = `${schemeOf(listener)}://${login}${addressOf(listener)}`
   const env = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].flatMap((name) => [name, name.toLowerCase()])
   const lines = [...env.map((name) => `export ${name}='${proxy}'`), "export NO_PROXY='localhost,127.0.0.1,::1'"].join(
     '\n',
   )
   return (
     <div class="connect-grid">
-      <Line title="One request" text={curl} words="Copy curl line">
+      <Line title="One request" text={curlLine(listener, user)} words="Copy curl line">
         Answers the address that sites see.{' '}
         {!isNobody && 'PASSWORD is this person’s proxy password; the lab does not show it.'}
       </Line>
@@ -87,6 +82,23 @@ function Lines({ listener, user }: { readonly listener: ListedListener; readonly
       </Line>
     </div>
   )
+}
+
+/** Asks an echo site through this listener as this person; `PASSWORD` stands for theirs. */
+export function curlLine(listener: ListedListener, user: string): string {
+  const scheme = schemeOf(listener)
+  const trust = scheme === 'https' ? ' --proxy-cacert egresslab-ca.pem' : ''
+  const login = isAlwaysNobody(listener, user) ? '' : ` -U '${user}:PASSWORD'`
+  return `curl -x ${scheme}://${addressOf(listener)}${trust}${login} http://ipv4.icanhazip.com/`
+}
+
+function schemeOf({ tls }: ListedListener): 'http' | 'https' {
+  return tls === 'required' ? 'https' : 'http'
+}
+
+/** Where no user is given, or none is asked for. */
+function isAlwaysNobody({ fixed_user: fixed, authentication }: ListedListener, user: string): boolean {
+  return user === '' || fixed !== null || authentication === 'anonymous'
 }
 
 /** A listener with a sign-in page where there is one: its people sign in once, and are not asked by the browser. */

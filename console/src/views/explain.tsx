@@ -2,7 +2,7 @@
 // page, so that it can be shared.
 
 import type { JSX } from 'preact'
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { ApiFailure, ask } from '../api/request.ts'
 import type { Colo, Explanation, Origin, Person, Position } from '../api/shapes.ts'
 import { urlOf } from '../base.ts'
@@ -10,8 +10,10 @@ import { changes } from '../live/traffic.ts'
 import type { Route } from '../map/routes.ts'
 import { WorldMap } from '../map/world-map.tsx'
 import { location, navigate } from '../router.ts'
+import { useNarrow } from '../theme.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
-import { sentence, Why } from '../ui/explanation.tsx'
+import { Why } from '../ui/explanation.tsx'
+import { sentence } from '../ui/format.ts'
 import { useNames } from '../ui/names.ts'
 import { Empty, Notice } from '../ui/notice.tsx'
 import { useResource } from '../ui/resource.ts'
@@ -28,6 +30,8 @@ const FIELDS = [
   'family',
   'colos_down',
 ] as const
+/** seldom asked for: folded away where there is little room */
+const RARE = ['family', 'protocol', 'source_ip', 'device', 'colos_down'] as const
 type Question = Readonly<Record<(typeof FIELDS)[number], string>>
 
 function questionIn(query: URLSearchParams): Question {
@@ -68,6 +72,17 @@ export function ExplainView(): JSX.Element {
   const [draft, setDraft] = useState(asked)
   useEffect(() => setDraft(questionIn(new URL(address, window.location.href).searchParams)), [address])
   const { answer, failure } = useAnswer(address)
+  const result = useRef<HTMLDivElement>(null)
+  const isAwaited = useRef(false)
+  useEffect(() => {
+    if (!isAwaited.current || (answer === undefined && failure === undefined)) return
+    isAwaited.current = false
+    if ((result.current?.getBoundingClientRect().top ?? 0) > window.innerHeight / 2) result.current?.scrollIntoView()
+  }, [answer, failure])
+  const onAsk = () => {
+    isAwaited.current = true
+    navigate(addressOf(draft), { replace: addressOf(draft) === address })
+  }
   return (
     <>
       <div class="view-head">
@@ -75,12 +90,8 @@ export function ExplainView(): JSX.Element {
         <p class="muted">The decision for a connection, without opening it.</p>
       </div>
       <div class="explain-grid">
-        <QuestionForm
-          draft={draft}
-          onDraft={setDraft}
-          onAsk={() => navigate(addressOf(draft), { replace: addressOf(draft) === address })}
-        />
-        <div class="stack">
+        <QuestionForm draft={draft} onDraft={setDraft} onAsk={onAsk} />
+        <div class="stack" ref={result}>
           {failure !== undefined && <Notice kind="bad">{sentence(failure.message)}</Notice>}
           {asked.destination === '' && (
             <div class="card">
@@ -129,6 +140,8 @@ interface FormProps {
 function QuestionForm({ draft, onDraft, onAsk }: FormProps): JSX.Element {
   const users = useResource<Person[]>('/lab/v1/users').value ?? []
   const { networks } = useNames()
+  const narrow = useNarrow()
+  const isRareGiven = RARE.some((name) => draft[name] !== '')
   const set = (change: Partial<Question>) => onDraft({ ...draft, ...change })
   const submit = (event: SubmitEvent) => {
     event.preventDefault()
@@ -156,39 +169,49 @@ function QuestionForm({ draft, onDraft, onAsk }: FormProps): JSX.Element {
           options={[['', 'their own choice'], ...networks.map(({ name }) => [name, name] as const)]}
           onChange={(vnet) => set({ vnet })}
         />
-        <SelectField
-          label="Address family"
-          value={draft.family}
-          options={[
-            ['', 'as the name resolves'],
-            ['4', 'IPv4'],
-            ['6', 'IPv6'],
-          ]}
-          onChange={(family) => set({ family })}
-        />
-        <SelectField
-          label="Transport"
-          value={draft.protocol}
-          options={[
-            ['', 'TCP'],
-            ['udp', 'UDP'],
-          ]}
-          onChange={(protocol) => set({ protocol })}
-        />
-        <TextField
-          label="Source IP"
-          value={draft.source_ip}
-          placeholder="the device’s"
-          onInput={(source_ip) => set({ source_ip })}
-        />
-        <TextField label="Device" value={draft.device} placeholder="the user’s" onInput={(device) => set({ device })} />
-        <TextField
-          label="Data centers down"
-          value={draft.colos_down}
-          placeholder="LHR IAD"
-          onInput={(colos_down) => set({ colos_down })}
-        />
       </div>
+      <details class="rare" open={!narrow || isRareGiven}>
+        <summary>More conditions</summary>
+        <div class="fields">
+          <SelectField
+            label="Address family"
+            value={draft.family}
+            options={[
+              ['', 'as the name resolves'],
+              ['4', 'IPv4'],
+              ['6', 'IPv6'],
+            ]}
+            onChange={(family) => set({ family })}
+          />
+          <SelectField
+            label="Transport"
+            value={draft.protocol}
+            options={[
+              ['', 'TCP'],
+              ['udp', 'UDP'],
+            ]}
+            onChange={(protocol) => set({ protocol })}
+          />
+          <TextField
+            label="Source IP"
+            value={draft.source_ip}
+            placeholder="the device’s"
+            onInput={(source_ip) => set({ source_ip })}
+          />
+          <TextField
+            label="Device"
+            value={draft.device}
+            placeholder="the user’s"
+            onInput={(device) => set({ device })}
+          />
+          <TextField
+            label="Data centers down"
+            value={draft.colos_down}
+            placeholder="LHR IAD"
+            onInput={(colos_down) => set({ colos_down })}
+          />
+        </div>
+      </details>
       <div class="row">
         <button type="submit" class="primary">
           Explain

@@ -8,9 +8,8 @@ import { allRows, firstSeen, people, usedColos, version } from '../live/session-
 import { load, rate } from '../live/traffic.ts'
 import { type Marked, WorldMap } from '../map/world-map.tsx'
 import { ColoSwitch, switchColo } from '../ui/colo-switch.tsx'
-import { sentence } from '../ui/explanation.tsx'
-import { formatTime, plural } from '../ui/format.ts'
-import { Empty, Loading, Notice } from '../ui/notice.tsx'
+import { formatTime, plural, sentence } from '../ui/format.ts'
+import { Empty, Notice, Waiting } from '../ui/notice.tsx'
 import { LetIn, OUTCOME_WORDS, OutcomeBadge, OutcomeShape, type Tone, toneOf } from '../ui/outcome.tsx'
 import { type Resource, useResource } from '../ui/resource.ts'
 import { type Played, ReplayBar, routesPlayed } from './live-replay.tsx'
@@ -154,8 +153,7 @@ function ColoList({ colos, shown, onToggle }: ColoListProps): JSX.Element {
         <h2 id="colos-title">Data centers</h2>
         <span class="muted small">take one down and watch</span>
       </header>
-      {colos.value === undefined && colos.failure === undefined && <Loading what="data centers" />}
-      {colos.failure !== undefined && <Notice kind="bad">{colos.failure.message}</Notice>}
+      {colos.value === undefined && <Waiting for={colos} what="data centers" />}
       <ul class="colo-list">
         {listed.map((colo) => (
           <li key={colo.code} class={colo.up ? '' : 'down'}>

@@ -5,7 +5,8 @@ import { useEffect, useState } from 'preact/hooks'
 import { ApiFailure, ask } from '../api/request.ts'
 import type { Explanation, Matrix } from '../api/shapes.ts'
 import { Drawer } from '../ui/drawer.tsx'
-import { sentence, Why } from '../ui/explanation.tsx'
+import { Why } from '../ui/explanation.tsx'
+import { sentence } from '../ui/format.ts'
 import { Loading, Notice } from '../ui/notice.tsx'
 
 export type Verdict = Matrix['verdicts'][number]

@@ -5,9 +5,8 @@ import type { JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Account, Matrix } from '../api/shapes.ts'
 import { location, navigate } from '../router.ts'
-import { sentence } from '../ui/explanation.tsx'
 import { plural } from '../ui/format.ts'
-import { Empty, Loading, Notice } from '../ui/notice.tsx'
+import { Empty, Waiting } from '../ui/notice.tsx'
 import { OUTCOME_WORDS, OutcomeShape, type Tone } from '../ui/outcome.tsx'
 import { useResource } from '../ui/resource.ts'
 import { SelectField } from '../ui/select.tsx'
@@ -58,10 +57,7 @@ export function MatrixView(): JSX.Element {
         {shown !== undefined && <Summary matrix={shown} down={asked.down} />}
       </div>
       <Questions asked={asked} set={set} />
-      {matrix.failure !== undefined && matrix.value === undefined && (
-        <Notice kind="bad">{sentence(matrix.failure.message)}</Notice>
-      )}
-      {shown === undefined && matrix.failure === undefined && <Loading what="the matrix" />}
+      {shown === undefined && <Waiting for={matrix} what="the matrix" />}
       {shown !== undefined && <Grid matrix={shown} onOpen={setOpened} />}
       <Legend />
       <VerifyForm />

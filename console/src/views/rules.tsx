@@ -1,7 +1,7 @@
 // The rules in the order they are asked, found by what they say, do and fail to do; moved, switched and edited.
 
 import type { JSX } from 'preact'
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { wordsOf } from '../api/request.ts'
 import type { Account, Check, Health, Person, Rule, RuleCount } from '../api/shapes.ts'
 import { location, navigate } from '../router.ts'
@@ -10,6 +10,7 @@ import { RuleEditor } from '../rules/rule-editor.tsx'
 import {
   addressesOf,
   fits,
+  type KnownRule,
   knownRule,
   type RuleFilter,
   ruleFilterAddress,
@@ -17,21 +18,20 @@ import {
   SHOWN,
   SHOWN_WORDS,
 } from '../rules/rule-filter.ts'
-import { CheckWords, RuleRow } from '../rules/rule-row.tsx'
+import { CheckWords, MoveTo, NOTHING_DONE, type RuleActions, RuleRow } from '../rules/rule-row.tsx'
 import type { Vocabulary } from '../rules/vocabulary.ts'
-import { sentence } from '../ui/explanation.tsx'
-import { plural } from '../ui/format.ts'
+import { plural, sentence } from '../ui/format.ts'
 import { useNames } from '../ui/names.ts'
-import { Empty, Loading, Notice } from '../ui/notice.tsx'
+import { Empty, Notice, Waiting } from '../ui/notice.tsx'
 import { useAccountPath, useResource } from '../ui/resource.ts'
-import { SelectField } from '../ui/select.tsx'
 import { ForRole, useRefusal } from '../who.tsx'
 
 const COUNT_MS = 2000
 
 export function RulesView(): JSX.Element {
   const account = useAccountPath()
-  return account === undefined ? <Loading what="rules" /> : <Rules account={account} />
+  if (account.value === undefined) return <Waiting for={account} what="rules" />
+  return <Rules account={account.value} />
 }
 
 function Rules({ account }: { readonly account: string }): JSX.Element {
@@ -49,11 +49,7 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
   const [busy, setBusy] = useState(false)
   const filter = ruleFilterFrom(location.value.query)
   const ordered = useMemo(() => inOrder(rules.value ?? []), [rules.value])
-  const everything = useMemo(() => {
-    const said = groupBy(checks ?? [], ({ rule }) => rule ?? '')
-    const used = new Map((counts ?? []).map((count) => [count.rule, count] as const))
-    return ordered.map((rule) => knownRule(rule, said.get(rule.id) ?? [], used.get(rule.id)))
-  }, [ordered, checks, counts])
+  const everything = useKnownRules(ordered, checks, counts)
   const shown = everything.filter((each) => fits(each, filter, names))
   const drawn = useGradually(shown.length, ruleFilterAddress(filter))
   const chosen = ordered.filter(({ id }) => selected.has(id))
@@ -81,6 +77,14 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
       for (const rule of chosen) if (rule.enabled !== enabled) await replaceRule(path, rule, { ...rule, enabled })
       setSelected(new Set())
     })
+  const does = useRef<RuleActions>(NOTHING_DONE)
+  does.current = {
+    onDropped: drop,
+    onSelect: ({ id }) => setSelected(toggled(selected, id)),
+    onOpen: ({ id }) => setOpened(toggled(opened, id)),
+    onToggle: (rule) => void attempt(() => replaceRule(path, rule, { ...rule, enabled: !rule.enabled })),
+    onEdit: setEditing,
+  }
   const largest = Math.max(0, ...(rules.value ?? []).map(({ precedence }) => precedence))
 
   return (
@@ -99,8 +103,7 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
       </div>
       {isReadOnly && <Notice>The rules come from the configuration file: change them there.</Notice>}
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
-      {rules.value === undefined && rules.failure === undefined && <Loading what="rules" />}
-      {rules.failure !== undefined && <Notice kind="bad">{sentence(rules.failure.message)}</Notice>}
+      {rules.value === undefined && <Waiting for={rules} what="rules" />}
       {rules.value !== undefined && ordered.length === 0 && (
         <div class="card">
           <Empty title="No egress rules">
@@ -141,15 +144,9 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
               isReadOnly={isReadOnly}
               isSelected={selected.has(each.rule.id)}
               isOpen={opened.has(each.rule.id)}
-              onDropped={(id) => drop(id, each.rule)}
-              onSelect={() => setSelected(toggled(selected, each.rule.id))}
-              onOpen={() => setOpened(toggled(opened, each.rule.id))}
-              onToggle={() =>
-                void attempt(() => replaceRule(path, each.rule, { ...each.rule, enabled: !each.rule.enabled }))
-              }
-              onEdit={() => setEditing(each.rule)}
+              does={does}
             >
-              {!isReadOnly && (
+              {!isReadOnly && opened.has(each.rule.id) && (
                 <MoveTo
                   rule={each.rule}
                   ordered={ordered}
@@ -182,21 +179,43 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
   )
 }
 
+/** Each rule with what is said of it and what it did; one of which nothing changed is the same object as before. */
+function useKnownRules(
+  ordered: readonly Rule[],
+  checks: readonly Check[] | undefined,
+  counts: readonly RuleCount[] | undefined,
+): readonly KnownRule[] {
+  const before = useRef<ReadonlyMap<string, KnownRule>>(new Map())
+  const said = useMemo(() => groupBy(checks ?? [], ({ rule }) => rule ?? ''), [checks])
+  return useMemo(() => {
+    const used = new Map((counts ?? []).map((count) => [count.rule, count] as const))
+    const known = ordered.map((rule) =>
+      knownRule(rule, said.get(rule.id) ?? UNSAID, used.get(rule.id), before.current.get(rule.id)),
+    )
+    before.current = new Map(known.map((each) => [each.rule.id, each]))
+    return known
+  }, [ordered, said, counts])
+}
+
+const UNSAID: readonly Check[] = []
+
 /** Rows drawn in one go: more than a screen shows. */
 const ROWS_AT_ONCE = 40
 
-/** How many rows to draw: the first at once and the others as there is time, so that a long list never holds up typing. */
+/** How many rows to draw: the first at once, the others when typing rests, so that a long list never holds a key up. */
 function useGradually(rows: number, list: string): number {
   const [state, setState] = useState({ list, upTo: ROWS_AT_ONCE })
   const upTo = state.list === list ? state.upTo : ROWS_AT_ONCE
   useEffect(() => {
     if (upTo >= rows) return undefined
-    const timer = setTimeout(() => setState({ list, upTo: upTo + ROWS_AT_ONCE }), GRADUALLY_MS)
+    const wait = upTo === ROWS_AT_ONCE ? AT_REST_MS : GRADUALLY_MS
+    const timer = setTimeout(() => setState({ list, upTo: upTo + ROWS_AT_ONCE }), wait)
     return () => clearTimeout(timer)
   }, [rows, list, upTo])
   return upTo
 }
 
+const AT_REST_MS = 300
 const GRADUALLY_MS = 60
 
 function counted(shown: number, all: number): string {
@@ -289,55 +308,6 @@ function FilterSelect({ label, value, options, onChange }: FilterSelectProps): J
         ))}
       </select>
     </label>
-  )
-}
-
-interface MoveToProps {
-  readonly rule: Rule
-  readonly ordered: readonly Rule[]
-  readonly onStep: (step: -1 | 1) => void
-  readonly onMove: (before: Rule | undefined) => void
-}
-
-function MoveTo({ rule, ordered, onStep, onMove }: MoveToProps): JSX.Element {
-  const at = ordered.findIndex(({ id }) => id === rule.id)
-  const places = ordered.filter(({ id }, index) => id !== rule.id && index !== at + 1)
-  return (
-    <div class="row move hide-label">
-      <ForRole needs="admin">
-        <button
-          type="button"
-          class="small"
-          disabled={at === 0}
-          aria-label={`Move ${rule.name} up`}
-          onClick={() => onStep(-1)}
-        >
-          ↑ Up
-        </button>
-        <button
-          type="button"
-          class="small"
-          disabled={at === ordered.length - 1}
-          aria-label={`Move ${rule.name} down`}
-          onClick={() => onStep(1)}
-        >
-          ↓ Down
-        </button>
-
-        <SelectField
-          label={`Move ${rule.name} to`}
-          value=""
-          options={[
-            ['', 'Move to …'],
-            ...places.map(({ id, name, precedence }) => [id, `before ${precedence} ${name}`] as const),
-            ...(at === ordered.length - 1 ? [] : [['last', 'the end'] as const]),
-          ]}
-          onChange={(id) => {
-            if (id !== '') onMove(ordered.find((each) => each.id === id))
-          }}
-        />
-      </ForRole>
-    </div>
   )
 }
 

@@ -6,9 +6,9 @@ import { ask, wordsOf } from '../api/request.ts'
 import type { Json, Row, SessionDetail } from '../api/shapes.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { Drawer } from '../ui/drawer.tsx'
-import { sentence, Why } from '../ui/explanation.tsx'
-import { formatBytes, formatDate, formatDuration } from '../ui/format.ts'
-import { Loading, Notice } from '../ui/notice.tsx'
+import { Why } from '../ui/explanation.tsx'
+import { formatBytes, formatDate, formatDuration, sentence } from '../ui/format.ts'
+import { Notice, Waiting } from '../ui/notice.tsx'
 import { useResource } from '../ui/resource.ts'
 import { policyTestFile } from '../ui/yaml.ts'
 import { ForRole } from '../who.tsx'
@@ -17,12 +17,11 @@ const REFRESH_MS = 2000
 
 export function SessionDrawer({ id, onClose }: { readonly id: string; readonly onClose: () => void }): JSX.Element {
   const detail = useResource<SessionDetail>(`/lab/v1/sessions/${encodeURIComponent(id)}`, { everyMs: REFRESH_MS })
-  const { value, failure } = detail
+  const { value } = detail
   const title = value === undefined || value.row.target === '' ? 'Session' : value.row.target
   return (
     <Drawer title={title} onClose={onClose}>
-      {value === undefined && failure === undefined && <Loading what="the session" />}
-      {value === undefined && failure !== undefined && <Notice kind="bad">{sentence(failure.message)}</Notice>}
+      {value === undefined && <Waiting for={detail} what="the session" />}
       {value !== undefined && <Story detail={value} />}
     </Drawer>
   )

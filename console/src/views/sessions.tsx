@@ -2,17 +2,19 @@
 
 import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
-import type { Row } from '../api/shapes.ts'
+import type { ListedListener, Person, Row } from '../api/shapes.ts'
 import { FACETS, type Facet } from '../live/facets.ts'
-import { addressOf, filterFrom, NO_FILTER, select } from '../live/session-filter.ts'
+import { addressOf, filterFrom, NO_FILTER, prepareSearch, select } from '../live/session-filter.ts'
 import { allRows, firstSeen, leftOut, values, version } from '../live/session-store.ts'
 import { connection } from '../live/traffic.ts'
 import { location, navigate } from '../router.ts'
-import { sentence } from '../ui/explanation.tsx'
-import { formatBytes, formatDuration, formatTime, plural, shortAddress } from '../ui/format.ts'
+import { useNarrow } from '../theme.ts'
+import { formatBytes, formatDuration, formatTime, plural, sentence, shortAddress } from '../ui/format.ts'
 import { Empty, Loading } from '../ui/notice.tsx'
 import { LetIn, OUTCOME_WORDS, OutcomeBadge, type Tone, toneOf } from '../ui/outcome.tsx'
+import { useResource } from '../ui/resource.ts'
 import { VirtualRows } from '../ui/virtual-rows.tsx'
+import { curlLine } from './connect.tsx'
 import { SessionDrawer } from './session-drawer.tsx'
 
 const FACET_WORDS: Readonly<Record<Facet, string>> = {
@@ -33,6 +35,8 @@ export function SessionsView(): JSX.Element {
   const choices = useChoices()
   const isFiltered = addressOf(filter) !== '/sessions'
   const narrow = useNarrow()
+  const [searching, setSearching] = useState(false)
+  useEffect(() => (searching ? prepareSearch(rows.all) : undefined), [searching, rows.all])
 
   const set = (change: Partial<typeof filter>) => navigate(addressOf({ ...filter, ...change }), { replace: true })
   const open = (id: string | undefined) => {
@@ -58,6 +62,8 @@ export function SessionsView(): JSX.Element {
             type="search"
             placeholder="Search sessions"
             value={filter.text}
+            onFocus={() => setSearching(true)}
+            onBlur={() => setSearching(false)}
             onInput={({ currentTarget }) => set({ text: currentTarget.value })}
           />
         </label>
@@ -163,18 +169,21 @@ interface FacetSelectProps {
 }
 
 function FacetSelect({ facet, value, values, onChange }: FacetSelectProps): JSX.Element {
-  const options = value === '' || values.includes(value) ? values : [...values, value]
-  const words = (option: string) => (facet === 'outcome' ? (OUTCOME_WORDS[option as Tone] ?? option) : option)
+  const options = useMemo(() => {
+    const words = (option: string) => (facet === 'outcome' ? (OUTCOME_WORDS[option as Tone] ?? option) : option)
+    const all = value === '' || values.includes(value) ? values : [...values, value]
+    return all.map((option) => (
+      <option key={option} value={option}>
+        {words(option)}
+      </option>
+    ))
+  }, [facet, value, values])
   return (
     <label class="field">
       <span class="hidden-label">{FACET_WORDS[facet]}</span>
       <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value)}>
         <option value="">{FACET_WORDS[facet]}: all</option>
-        {options.map((option) => (
-          <option key={option} value={option}>
-            {words(option)}
-          </option>
-        ))}
+        {options}
       </select>
     </label>
   )
@@ -195,7 +204,7 @@ function Table({ rows, narrow, opened, open }: TableProps): JSX.Element {
       rows={rows}
       label="Sessions, newest first"
       columns={HEADS.length}
-      rowRem={narrow ? 6 : 2.5}
+      rowRem={narrow ? 7.5 : 3}
       selected={opened}
       onOpen={({ id }) => open(id)}
       head={HEADS.map((head) => (
@@ -221,8 +230,8 @@ function cellsOf(row: Row): JSX.Element {
         {formatTime(row.at)}
       </span>
       <span role="gridcell" class="cell-user" title={row.user}>
-        {row.user === '' ? <span class="muted">nobody</span> : row.user.replace(/@.*$/, '')}
-        {row.vnet !== '' && <span class="muted"> · {row.vnet}</span>}
+        {row.user === '' ? <span class="muted">nobody</span> : row.user.replace(/@.*$/, '')}{' '}
+        {row.vnet !== '' && <span class="cell-network muted">{row.vnet}</span>}
       </span>
       <span role="gridcell" class="cell-to" title={`${row.target} ${row.origin}`}>
         {row.target === '' ? '–' : row.target}
@@ -238,8 +247,10 @@ function cellsOf(row: Row): JSX.Element {
         {row.ingress === '' ? '–' : `${row.ingress} → ${row.physical === '' ? '✕' : row.physical}`}
       </span>
       <span role="gridcell" class="cell-rule" title={row.error === null ? row.rule : row.error.message}>
-        {row.error !== null && <span class="let-out">{sentence(row.error.message)} </span>}
-        {row.rule === '' ? row.error === null && <span class="muted">no rule</span> : row.rule}
+        <span>
+          {row.error !== null && <span class="let-out">{sentence(row.error.message)} </span>}
+          {row.rule === '' ? row.error === null && <span class="muted">no rule</span> : row.rule}
+        </span>
       </span>
       <span role="gridcell" class="cell-data">
         {formatBytes(row.received + row.sent)}
@@ -262,20 +273,21 @@ function NoSessions({ isFiltered }: { readonly isFiltered: boolean }): JSX.Eleme
   if (isFiltered) return <Empty title="No session matches this filter" />
   return (
     <Empty title="No sessions yet">
-      <p>Send something through the proxy and watch it appear:</p>
-      <code>curl -x http://127.0.0.1:8080 -U bob@example.com:lab-bob http://ipv4.icanhazip.com/</code>
+      <FirstRequest />
     </Empty>
   )
 }
 
-const narrowQuery = window.matchMedia('(max-width: 60rem)')
-
-function useNarrow(): boolean {
-  const [narrow, setNarrow] = useState(narrowQuery.matches)
-  useEffect(() => {
-    const tell = () => setNarrow(narrowQuery.matches)
-    narrowQuery.addEventListener('change', tell)
-    return () => narrowQuery.removeEventListener('change', tell)
-  }, [])
-  return narrow
+function FirstRequest(): JSX.Element {
+  const listener = useResource<ListedListener[]>('/lab/v1/listeners').value?.[0]
+  const people = useResource<Person[]>('/lab/v1/users').value
+  return (
+    <>
+      <p>Send something through the proxy and watch it appear:</p>
+      {listener !== undefined && people !== undefined && <code>{curlLine(listener, people[0]?.email ?? '')}</code>}
+      <p>
+        <a href="/connect">Connect</a> has the line for each person, and what browsers need.
+      </p>
+    </>
+  )
 }

@@ -4,7 +4,7 @@
 import { Type } from 'typebox'
 import type { Json, JsonObject } from '../../config/lab-state.ts'
 import { stableUuid } from '../../config/names.ts'
-import { notFound } from '../api-error.ts'
+import { NOTICE_CODES, notFound } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
 import type { Method, Route, RouteCall, RouteSchema } from '../router.ts'
 import { PAGING, pagingOf } from '../select.ts'
@@ -45,7 +45,11 @@ export const KEPT_ROUTES: readonly Route[] = [
 ]
 
 function without(what: string) {
-  return { messages: [{ code: 20203, message: `stored without effect: this lab does not act on any ${what}` }] }
+  return {
+    messages: [
+      { code: NOTICE_CODES.keptWithoutEffect, message: `stored without effect: this lab does not act on any ${what}` },
+    ],
+  }
 }
 
 /** The resources of a collection as the API shows them. */

@@ -3,7 +3,7 @@
 
 import { randomInt } from 'node:crypto'
 import type { Json, Stored } from '../../config/lab-state.ts'
-import { invalidField, notFound, requestError } from '../api-error.ts'
+import { invalidField, NOTICE_CODES, notFound, requestError } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
@@ -107,7 +107,8 @@ async function create(call: RouteCall) {
 /** Where it listens stands beside it. */
 function shown(call: RouteCall, stored: Stored<'proxyEndpoint'>) {
   const at = call.ports.endpoints?.addressOf(stored.value.id)
-  const message = at === undefined ? [] : [{ code: 20201, message: `listens on ${at.host}:${at.port}, TLS or not` }]
+  const message =
+    at === undefined ? [] : [{ code: NOTICE_CODES.listensOn, message: `listens on ${at.host}:${at.port}, TLS or not` }]
   return ok(present(stored), { messages: message })
 }
 

@@ -4,7 +4,7 @@ import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-s
 import { precedenceOf, SERVER_FIELDS } from '../../config/rule-document.ts'
 import type { Mode } from '../../expression/index.ts'
 import { KNOWN_ACTIONS, nextPrecedence, RULE_FILTERS } from '../../policy/rule-check.ts'
-import { notFound } from '../api-error.ts'
+import { NOTICE_CODES, notFound } from '../api-error.ts'
 import { type ApiMessage, listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
@@ -109,7 +109,7 @@ export const RULE_ROUTES: readonly Route[] = [
     method: 'PUT',
     path: '/lab/v1/rules',
     summary:
-      'makes these rules all there are, in one step; they keep the ids they have, and without a precedence their order',
+      'replaces all rules with these, in one step; ids are kept, and rules without a precedence keep their order',
     access: 'token',
     answers: { kind: 'list', schema: RULE },
     body: {
@@ -148,7 +148,7 @@ function shown(call: RouteCall, id: string) {
 function withoutEffect({ value }: Stored<'rule'>): ApiMessage[] {
   const type = value.filters[0] ?? 'none'
   return foreignSettings(value.rest.rule_settings, type).map((name) => ({
-    code: 20202,
+    code: NOTICE_CODES.settingWithoutEffect,
     message: `\`rule_settings.${name}\` has no effect: rules of type \`${type}\` have no such setting`,
   }))
 }
@@ -193,7 +193,7 @@ function neverEvaluated(call: RouteCall, { value }: Stored<'rule'>): ApiMessage[
       ? 'rules of type `dns` are stored and returned; Gateway DNS of this lab evaluates those that allow, block or override by the name and the type of a query'
       : `rules of type \`${type}\` are stored and returned, but never evaluated by this lab`
   call.ports.notice(message)
-  return [{ code: 20200, message }]
+  return [{ code: NOTICE_CODES.neverEvaluated, message }]
 }
 
 const toldOf = new WeakMap<object, Set<string>>()

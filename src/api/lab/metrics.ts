@@ -122,7 +122,7 @@ function accessFamilies(
   { streams, refused }: ReturnType<RouteCall['access']['counts']>,
 ): MetricFamily[] {
   return [
-    family('egresslab_api_tokens', 'gauge', 'named tokens that are good', [[{}, tokens]]),
+    family('egresslab_api_tokens', 'gauge', 'valid named tokens', [[{}, tokens]]),
     family('egresslab_api_streams', 'gauge', 'event streams open now, by token', asSamples('token', [...streams])),
     family(
       'egresslab_api_refused_total',

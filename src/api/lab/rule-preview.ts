@@ -189,6 +189,7 @@ function adviceOn({ account, ruleset }: LabSnapshot, id: string): RuleProblem[] 
   })
 }
 
+/** A finding about a rule as the API shows it; absent parts are null, `field` is the API's name of the expression. */
 export function toProblem({ severity, code, message, hint, slot, problem }: RuleIssue): RuleProblem {
   return {
     severity,

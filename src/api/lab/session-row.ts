@@ -28,6 +28,8 @@ export function rowOfOpen({ session, decided }: OpenSession, now: number): Sessi
   }
 }
 
+/** One finished session as a row of the live view: times in epoch ms and ms, sizes in bytes, what is not known as
+ *  ''. */
 export function rowOfFinished({ record, decided }: RecentSession): SessionRow {
   const { Lab } = record
   return {

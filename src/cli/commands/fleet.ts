@@ -37,7 +37,7 @@ function registerStatus(fleet: Command, { io, action }: VerbContext): void {
 
 function registerDrain(fleet: Command, { io, action }: VerbContext): void {
   withLab(fleet.command('drain <member>'))
-    .description('takes the data center of a member down for new connections, and those it has go on')
+    .description("takes a member's data center down for new connections; open ones continue")
     .option('--undo', 'bring it back', false)
     .action(
       action(async (member: string, { undo, ...options }: LabAddressOptions & { readonly undo: boolean }) => {
@@ -91,7 +91,7 @@ interface CertificateOptions {
 function registerCertificates(fleet: Command, { io, action }: VerbContext): void {
   fleet
     .command('ca <folder> <members...>')
-    .description('makes the authority of a fleet in a folder, where there is none, and a certificate for each member')
+    .description("makes a certificate for each member, and the fleet's certificate authority if the folder has none")
     .requiredOption('--fleet <name>', 'the name of the fleet, `fleet.name` of the configuration', label)
     .option('--renew', 'make new certificates for members that have one', false)
     .action(

@@ -25,11 +25,11 @@ interface Options extends ProgramOptions {
 
 export const registerRun: RegisterVerb = (program, { io, action }) => {
   withPerson(program.command('run <command...>'))
-    .description('runs a program that finds the proxy in its environment; starts a lab for it where none runs')
-    .option('--own', 'start a lab for it even where one runs')
-    .option('--capture', 'also catch programs that know no proxies: Linux, no root needed')
-    .option('--capture-ports <ports>', 'ports to catch, such as `80,443,8000-8010`', portList, USUAL_PORTS)
-    .option('--no-table', 'show no table of its sessions at the end')
+    .description('runs a program with the proxy in its environment; starts a lab for it if none is running')
+    .option('--own', 'start a lab of its own even if one is running')
+    .option('--capture', 'also capture programs that know nothing of proxies (Linux; needs no root)')
+    .option('--capture-ports <ports>', 'ports to capture, such as `80,443,8000-8010`', portList, USUAL_PORTS)
+    .option('--no-table', 'do not print the table of sessions at the end')
     .action(
       action(async (command: readonly string[], options: Options) => {
         const lab = await labFor(options, io)
@@ -92,7 +92,7 @@ function portList(text: string): readonly number[] {
     const [, first = '', last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part.trim()) ?? []
     const [from, to] = [Number(first), Number(last)]
     if (first === '' || from < 1 || to > 65_535 || from > to) {
-      throw new InvalidArgumentError('write ports and ranges with commas between: `80,443,8000-8010`.')
+      throw new InvalidArgumentError('separate ports and ranges with commas: `80,443,8000-8010`.')
     }
     if (to - from >= MOST_PORTS) throw tooMany()
     return Array.from({ length: to - from + 1 }, (_, at) => from + at)
