@@ -20,7 +20,7 @@ export interface LabDns extends GatewayDns {
 }
 
 export interface LabDnsParts extends Pick<GatewayDnsParts, 'book' | 'tunnels'> {
-  readonly store: Pick<Store, 'current'>
+  readonly store: Pick<Store, 'current' | 'now'>
   readonly dns: DnsClient
   readonly categoriesOf: Ports['categoriesOf']
   readonly upstream: readonly string[] | undefined
@@ -54,7 +54,7 @@ export function createLabDns(parts: LabDnsParts): LabDns {
     actionFor: (name, type) => {
       if (settings()?.policies === 'ignored') return undefined
       const { state, account, ruleset } = store.current()
-      return policiesOf(state.rule, account.settings.expressions).actionFor(name, type, ruleset.lists)
+      return policiesOf(state.rule, account.settings.expressions).actionFor(name, type, ruleset.lists, store.now())
     },
     onExhausted: (message) => {
       if (performance.now() - reportedAt < REPORT_EVERY_MS) return
@@ -76,7 +76,7 @@ function compiledPolicies(onNotice: (notice: Issue) => void) {
     known = { rules, policies }
     const names = policies.leftOut.map((name) => `\`${name}\``).join(', ')
     if (names !== '' && names !== told) {
-      const message = `Gateway DNS leaves out the dns rules ${names}: it evaluates allow, block and override on the name and type of the query`
+      const message = `Gateway DNS leaves out the dns rules ${names}: it evaluates allow, block and override on the name and type of the query, with a schedule only in a time zone`
       onNotice({ severity: 'advice', code: 'dns.rules_left_out', message })
     }
     told = names

@@ -219,6 +219,25 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await page.getByRole('group', { name: 'Map of the outcome' }).waitFor()
   })
 
+  test('explain: on a phone the rare conditions are folded, and a question leads to its answer', async () => {
+    const { page } = browser
+    await page.setViewportSize({ width: 390, height: 600 })
+    try {
+      await visit(page, lab, '/explain')
+      await page.getByLabel('Destination').fill('https://bank.saas.test/')
+      await page.getByLabel('User').selectOption('alice@example.com')
+      expect(await page.getByLabel('Source IP').isVisible()).toBe(false)
+      await page.getByRole('button', { name: 'Explain' }).click()
+      const verdict = page.getByText('lets in', { exact: true })
+      await verdict.waitFor()
+      await expect.poll(async () => (await verdict.boundingBox())?.y ?? 1e6).toBeLessThan(600)
+      await visit(page, lab, '/explain?destination=https://bank.saas.test/&colos_down=LHR')
+      await page.getByLabel('Data centers down').waitFor()
+    } finally {
+      await page.setViewportSize({ width: 1440, height: 1000 })
+    }
+  })
+
   test('matrix: real requests through the proxy tell which address sites see', async () => {
     const { page } = browser
     await visit(page, lab, '/matrix')

@@ -275,7 +275,7 @@ export const RULE_DIFFERENCE = object(
           object({
             before: REGION_SIDE,
             after: REGION_SIDE,
-            condition: TEXT,
+            condition: NOTHING_OR_TEXT,
             while_down: Type.Array(TEXT),
             while_up: Type.Array(TEXT),
             witness: Type.Object(
