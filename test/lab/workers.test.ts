@@ -173,7 +173,9 @@ test('proxy endpoints are not made: no further listener would be open', async ()
   const path = `/client/v4/accounts/${lab.snapshot().account.id}/gateway/proxy_endpoints`
   const answer = await api('POST', path, { name: 'people', kind: 'identity' })
   expect(answer.status).toBe(404)
-  expect(answer.text).toContain('it has workers); declare the endpoint in its configuration file')
+  expect(answer.text).toContain(
+    'it has workers, or is a member of a fleet); declare the endpoint in its configuration file',
+  )
   expect(JSON.parse((await api('GET', path)).text).result).toEqual([])
 })
 
