@@ -116,10 +116,7 @@ async function ask(route: string, asked: Asked = {}): Promise<any> {
   return JSON.parse(text).result
 }
 
-/** What comes at the end of a stream, and what only members of a fleet send. */
-const NOT_WAITED_FOR = ['ended', 'fleet']
-
-/** Reads an event stream until each of its documented events but those has come, holding every one to the document. */
+/** Reads an event stream until each of its documented events but its end, and a fleet's, has come, holding every one to the document. */
 async function follow(route: string, happen: () => Promise<unknown>): Promise<void> {
   const answer = await send(route, {})
   const { content = {} } = operationOf(route).responses['200'] ?? {}
@@ -128,7 +125,7 @@ async function follow(route: string, happen: () => Promise<unknown>): Promise<vo
     ['text/event-stream'],
   ])
   const events = content['text/event-stream']?.['x-events'] ?? {}
-  const missing = new Set(Object.keys(events).filter((name) => !NOT_WAITED_FOR.includes(name)))
+  const missing = new Set(Object.keys(events).filter((name) => name !== 'ended' && name !== 'fleet'))
   covered.add(route)
   let text = ''
   let begun = false
