@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { arrowViolations } from './check-arrow.ts'
+import { docViolations } from './check-docs.ts'
 import { errorViolations } from './check-errors.ts'
 import { fileViolations } from './check-files.ts'
 import { nameViolations } from './check-names.ts'
@@ -28,6 +29,7 @@ for (const [name, script, args] of TOOLS) {
 if (process.argv.includes('--write-schemas')) writeSchemas()
 const files = sourceFiles()
 report('arrow', arrowViolations(files))
+report('doc comments', docViolations(files))
 report('errors', errorViolations(files))
 report('files', fileViolations(files))
 report('names', nameViolations(files))

@@ -13,6 +13,7 @@ export async function benchProveAll(tag: string): Promise<void> {
   const rows: ProofFigures[] = []
   for (const rules of SIZES) {
     for (const question of ['allowlist', 'diff', 'reordered'] as const) {
+      process.stderr.write(`${question} of ${rules} rules\n`)
       const script = `${import.meta.dirname}/measure.ts`
       const { stdout, stderr, status } = spawnSync(process.execPath, [script, question, String(rules)], {
         encoding: 'utf8',

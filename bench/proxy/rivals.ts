@@ -1,4 +1,4 @@
-// The proxies ours is measured beside: Debian's Squid, Tinyproxy, Dante and microsocks,
+// The proxies ours is measured beside: Debian's Squid, Traffic Server, Tinyproxy, Dante and microsocks,
 // sing-box and mihomo where Go built them, and http-proxy from npm. Each is
 // started on loopback with the least it needs to do the same work, and asked once whether it answers rightly.
 
@@ -37,6 +37,8 @@ const MICROSOCKS_USER = { username: 'bench@example.com', password: 'bench' }
 export const RIVALS: readonly RivalProxy[] = [
   squid('Squid', false),
   squid('Squid, with its log', true),
+  trafficServer('Traffic Server', false),
+  trafficServer('Traffic Server, with its log', true),
   {
     // not for keep-alive requests: it closes the client's connection after every answer
     name: 'Tinyproxy',
@@ -176,6 +178,46 @@ function squid(name: string, logs: boolean): RivalProxy {
         )}`,
       ])
       return runProxy('squid', ['-N', '-f', config], port)
+    },
+  }
+}
+
+/** One event thread, no cache. `logs`: an access log as Squid's. */
+function trafficServer(name: string, logs: boolean): RivalProxy {
+  return {
+    name,
+    modes: logs ? ['connect', 'http'] : ['connect', 'http', 'relay'],
+    program: 'traffic_server',
+    debianPackage: 'trafficserver',
+    start: ({ port, source, folder }) => {
+      const settings = [
+        `CONFIG proxy.config.http.server_ports STRING ${port}:ip-in=127.0.0.1`,
+        `LOCAL proxy.local.outgoing_ip_to_bind STRING ${source}`,
+        'CONFIG proxy.config.url_remap.remap_required INT 0',
+        'CONFIG proxy.config.reverse_proxy.enabled INT 0',
+        'CONFIG proxy.config.http.connect_ports STRING *',
+        'CONFIG proxy.config.http.cache.http INT 0',
+        `CONFIG proxy.config.log.logging_enabled INT ${logs ? 3 : 0}`,
+        'CONFIG proxy.config.admin.user_id STRING #-1',
+        'CONFIG proxy.config.exec_thread.autoconfig.enabled INT 0',
+        'CONFIG proxy.config.exec_thread.limit INT 1',
+      ]
+      const format = '%<cqtq> %<ttms> %<chi> %<crc>/%<pssc> %<psql> %<cqhm> %<cquc> %<caun> %<phr>/%<shn> %<psct>'
+      const places = ['sysconfdir', 'runtimedir', 'localstatedir', 'logdir', 'cachedir', 'datadir']
+      write(folder, 'records.config', settings)
+      write(folder, 'ip_allow.yaml', ['ip_allow: [{ apply: in, ip_addrs: 127.0.0.0/8, action: allow, methods: ALL }]'])
+      write(folder, 'logging.yaml', [
+        `logging: { formats: [{ name: squid, format: '${format}' }], logs: [{ filename: access, format: squid }] }`,
+      ])
+      write(folder, 'storage.config', [`${folder} 64M`])
+      write(folder, 'remap.config', [])
+      write(folder, 'plugin.config', [])
+      write(
+        folder,
+        'runroot.yaml',
+        places.map((place) => `${place}: ${folder}`),
+      )
+      return runProxy('traffic_server', [`--run-root=${folder}`], port)
     },
   }
 }

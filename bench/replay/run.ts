@@ -10,25 +10,31 @@ import { type ReplayOutcome, type ReplayRequest, replay } from '../../src/replay
 import { keepResults, table } from '../report.ts'
 import { generateRecording, type Recording } from './generate.ts'
 
-/** `BENCH_SESSIONS` in the environment takes another size. */
-const SESSIONS = Number(process.env.BENCH_SESSIONS ?? 1_000_000)
+const SESSIONS = 1_000_000
+const QUICK_SESSIONS = 100_000
 
-export async function benchReplayAll(tag: string): Promise<void> {
+/** `BENCH_SESSIONS` in the environment takes another size. */
+export async function benchReplayAll(tag: string, quick: boolean): Promise<void> {
+  const count = Number(process.env.BENCH_SESSIONS ?? (quick ? QUICK_SESSIONS : SESSIONS))
   const folder = mkdtempSync(join(tmpdir(), 'egresslab-bench-replay-'))
   try {
-    process.stdout.write(`writing ${SESSIONS.toLocaleString('en-US')} sessions …\n`)
-    const recording = await generateRecording(folder, SESSIONS)
+    process.stdout.write(`writing ${count.toLocaleString('en-US')} sessions …\n`)
+    const recording = await generateRecording(folder, count)
     const packed = `${recording.sessions}.gz`
     await pipeline(createReadStream(recording.sessions), createGzip({ level: 1 }), createWriteStream(packed))
     const megabytes = statSync(recording.sessions).size / 1e6
-    process.stdout.write(`${megabytes.toFixed(0)} MB, ${((megabytes * 1e6) / SESSIONS).toFixed(0)} bytes a record\n\n`)
+    process.stdout.write(`${megabytes.toFixed(0)} MB, ${((megabytes * 1e6) / count).toFixed(0)} bytes a record\n\n`)
     const rows: Figures[] = []
     for (const threads of [1, 2]) {
-      rows.push(await measure('against the recording', { ...requestOf(recording), threads }, 0))
+      rows.push(await measure('against the recording', count, { ...requestOf(recording), threads }, 0))
       rows.push(
-        await measure('two sets of rules', { ...requestOf(recording), against: recording.changedConfig, threads }),
+        await measure('two sets of rules', count, {
+          ...requestOf(recording),
+          against: recording.changedConfig,
+          threads,
+        }),
       )
-      rows.push(await measure('packed', { ...requestOf(recording), sessions: [packed], threads }, 0))
+      rows.push(await measure('packed', count, { ...requestOf(recording), sessions: [packed], threads }, 0))
     }
     const head = [
       'replay',
@@ -44,7 +50,7 @@ export async function benchReplayAll(tag: string): Promise<void> {
       String(one.threads),
       one.changed.toLocaleString('en-US'),
       Math.round(one.perSecond).toLocaleString('en-US'),
-      ((one.perSecond / SESSIONS) * megabytes).toFixed(0),
+      ((one.perSecond / count) * megabytes).toFixed(0),
       one.processorUs.toFixed(1),
       one.rssMb.toFixed(0),
     ])
@@ -68,12 +74,13 @@ function requestOf({ config, sessions }: Recording): Omit<ReplayRequest, 'thread
   return { sessions: [sessions], configFile: config, rules: config }
 }
 
-async function measure(what: string, request: ReplayRequest, changed?: number): Promise<Figures> {
+async function measure(what: string, count: number, request: ReplayRequest, changed?: number): Promise<Figures> {
+  process.stderr.write(`${what}, ${request.threads} thread(s)\n`)
   const before = process.cpuUsage()
   const { summary, seconds }: ReplayOutcome = await replay(request)
   const { user, system } = process.cpuUsage(before)
-  if (summary.decided !== SESSIONS || (changed !== undefined && summary.changed !== changed)) {
-    throw new Error(`${what}: ${summary.decided} of ${SESSIONS} decided, ${summary.changed} changed`)
+  if (summary.decided !== count || (changed !== undefined && summary.changed !== changed)) {
+    throw new Error(`${what}: ${summary.decided} of ${count} decided, ${summary.changed} changed`)
   }
   const rssMb = process.resourceUsage().maxRSS / 1e3
   return {

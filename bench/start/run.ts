@@ -57,6 +57,7 @@ export async function benchStart(tag: string, quick: boolean): Promise<void> {
 async function inTurns(subjects: Readonly<Record<string, () => Promise<Measured>>>, count: number) {
   const rounds = Object.keys(subjects).map((name): [string, Measured[]] => [name, []])
   for (let round = -2; round < count; round++) {
+    process.stderr.write(`starts, ${round < 0 ? 'warming up' : `round ${round + 1} of ${count}`}\n`)
     for (const [name, kept] of rounds) {
       const measured = await subjects[name]?.()
       if (round >= 0 && measured !== undefined) kept.push(measured)

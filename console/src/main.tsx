@@ -16,6 +16,7 @@ import { AccountView } from './views/account.tsx'
 import { ClockView } from './views/clock.tsx'
 import { ConnectView } from './views/connect.tsx'
 import { ExplainView } from './views/explain.tsx'
+import { FleetView } from './views/fleet.tsx'
 import { HistoryView } from './views/history.tsx'
 import { LiveView } from './views/live.tsx'
 import { MatrixView } from './views/matrix.tsx'
@@ -34,6 +35,7 @@ const VIEWS = {
   '/account': AccountView,
   '/clock': ClockView,
   '/history': HistoryView,
+  '/fleet': FleetView,
 }
 
 followBase()

@@ -13,6 +13,7 @@ export const VIEWS = [
   { path: '/account', title: 'Account' },
   { path: '/clock', title: 'Clock' },
   { path: '/history', title: 'History' },
+  { path: '/fleet', title: 'Fleet' },
 ] as const
 
 export const location = signal(current())

@@ -5,12 +5,13 @@ import { useEffect } from 'preact/hooks'
 import { signedIn, signOut } from './api/request.ts'
 import iconUrl from './icon.svg?no-inline'
 import { LabSwitcher } from './labs.tsx'
-import { clockOffset, close, connection, follow, lastHeard } from './live/traffic.ts'
+import { clockOffset, close, connection, fleet, follow, lastHeard } from './live/traffic.ts'
 import { location, VIEWS } from './router.ts'
 import { SignIn } from './sign-in.tsx'
 import { formatDay, formatTime } from './ui/format.ts'
 import { Empty } from './ui/notice.tsx'
 import { ThemeButton } from './ui/theme-button.tsx'
+import { CutOffBanner } from './views/fleet.tsx'
 import { WhoAmI } from './who.tsx'
 
 export type Views = Readonly<Record<string, ComponentType>>
@@ -39,7 +40,7 @@ export function Shell({ views }: { readonly views: Views }): JSX.Element {
           egresslab
         </a>
         <nav aria-label="Views">
-          {VIEWS.map((view) => (
+          {VIEWS.filter(({ path: to }) => to !== '/fleet' || fleet.value !== undefined).map((view) => (
             <a key={view.path} href={view.path} aria-current={view.path === path ? 'page' : undefined}>
               {view.title}
             </a>
@@ -57,6 +58,7 @@ export function Shell({ views }: { readonly views: Views }): JSX.Element {
         </div>
       </header>
       <LostBanner />
+      <CutOffBanner />
       <main id="content" tabIndex={-1}>
         <View />
       </main>

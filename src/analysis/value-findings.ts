@@ -192,7 +192,7 @@ function hostForm(field: string, value: string): Finding | undefined {
   if (right === value || right === undefined) return undefined
   if (right === lower) return lowerCase(field, value)
   const reason = value.includes('*')
-    ? 'a wildcard is a character like others here'
+    ? 'a wildcard is an ordinary character here'
     : /[:/]/.test(value)
       ? 'a host has no scheme, port or path'
       : /[^\0-\x7f]/.test(value)
@@ -238,7 +238,7 @@ function countryForm(field: string, value: string): Finding {
   const right = COUNTRIES[upper] ?? (countryFacts(upper) === undefined ? undefined : upper)
   if (right === upper) return never(field, value, 'country codes are in capitals', right)
   return {
-    ...never(field, value, 'that is no country code of ISO 3166', right),
+    ...never(field, value, 'it is not an ISO 3166 country code', right),
     code: 'value.unknown_country',
     ...(right === undefined ? { hint: 'write two capitals, such as `GB`' } : {}),
   }

@@ -5,9 +5,9 @@ import type { IncomingMessage } from 'node:http'
 import { ROLES, type Role } from '../config/lab-state.ts'
 import { counted } from '../errors/counted.ts'
 import { parseIp, unmapIp } from '../net/ip.ts'
-import { ApiError, requestError } from './api-error.ts'
+import { ApiError, requestError, WORDED_CODES } from './api-error.ts'
 import { basicCredentials, OWNER, ownerOf, type Principal, principalOf, sessionCookieName } from './authentication.ts'
-import { createRateLimiter, TOO_MANY_REQUESTS } from './lab/rate-limit.ts'
+import { createRateLimiter } from './lab/simulated-rate-limit.ts'
 import type { ApiPorts } from './ports.ts'
 import type { Client, LabSite } from './request-site.ts'
 import type { SendEvent, StreamResponse } from './response.ts'
@@ -88,6 +88,8 @@ export function isAllowed(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed)
 }
 
+/** Decides who may call which route, by token, console session or proxy password, and keeps each token to its
+ *  requests a minute and open streams. What it makes throws ApiError 401, 403 or 429. */
 export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}): AccessControl {
   const { requestsPerMinute = REQUESTS_PER_MINUTE, streamsPerToken = STREAMS_PER_TOKEN } = limits
   const refused: Record<Refusal, number> = { credentials: 0, role: 0, rate: 0, streams: 0, sign_in: 0 }
@@ -105,7 +107,7 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
     endStreamsOf(id)
   })
   ports.token.onRotated(() => endStreamsOf(OWNER.id))
-  ports.provider?.onChanged((session) => endStreamsOf(session, 'the sign-in is over, or its role another'))
+  ports.provider?.onChanged((session) => endStreamsOf(session, 'the sign-in has ended, or its role has changed'))
 
   const refuse = (reason: Refusal, error: ApiError): never => {
     refused[reason]++
@@ -183,7 +185,7 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
           streams.add(stream)
           const checked: SendEvent = (event, data, id) => {
             if (isLive(principal)) return send(event, data, id)
-            finish(`the ${principal.kind === 'token' ? 'token' : 'sign-in'} is no longer good`)
+            finish(`the ${principal.kind === 'token' ? 'token' : 'sign-in'} is no longer valid`)
             return false
           }
           const stop = start(checked, end)
@@ -226,7 +228,7 @@ function networkOf(address: string): string {
 }
 
 function tooMany(message: string, seconds: number): ApiError {
-  return new ApiError(429, [{ code: TOO_MANY_REQUESTS, message }], {
+  return new ApiError(429, [{ code: WORDED_CODES.tooManyRequests, message }], {
     'retry-after': String(seconds),
     'x-should-retry': 'true',
   })

@@ -42,10 +42,25 @@ export const REQUEST_ERRORS = {
   foreignOrigin: { status: 403, code: 20106, message: 'requests from other sites are refused' },
   misfronted: { status: 400, code: 20110, message: 'the proxy in front of this lab is set up wrongly' },
   foreignClient: { status: 403, code: 20109, message: 'Gateway DNS answers only this machine and `dns.clients`' },
-  noFleet: { status: 404, code: 20111, message: 'this lab is alone: its configuration has no `fleet`' },
+  noFleet: { status: 404, code: 20111, message: 'this lab is in no fleet: its configuration has no `fleet`' },
   noDns: { status: 404, code: 20108, message: 'this lab has no Gateway DNS: its configuration has no `dns`' },
   invalidPath: { status: 400, code: 20107, message: 'the path is not well-formed' },
   internal: { status: 500, code: 20199, message: 'an unexpected error inside the lab' },
+} as const
+
+/** Numbers of refusals that word their message themselves; Cloudflare's. */
+export const WORDED_CODES = {
+  tooManyRequests: 971,
+  refusedByLogpush: 1002,
+  noSuchRoute: 1015,
+} as const
+
+/** Numbers of the envelope's `messages`, which stand beside a good answer; the lab's own. */
+export const NOTICE_CODES = {
+  neverEvaluated: 20200,
+  listensOn: 20201,
+  settingWithoutEffect: 20202,
+  keptWithoutEffect: 20203,
 } as const
 
 export type RequestErrorName = keyof typeof REQUEST_ERRORS

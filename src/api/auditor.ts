@@ -24,6 +24,8 @@ interface Doing {
   readonly entry: OpenAuditEntry
 }
 
+/** Writes an audit entry for every change of the state: with who asked, where it came through the API; as the lab's
+ *  own or another member's, where it did not. An entry is committed with its change or not at all. */
 export function createAuditor({ plane, audit }: Pick<ApiPorts, 'plane' | 'audit'>): Auditor {
   const current = new AsyncLocalStorage<Doing>()
   const begin = (by: Doing['by']): Doing => ({

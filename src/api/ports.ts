@@ -21,7 +21,7 @@ import type { AccessTokens } from '../store/access-tokens.ts'
 import type { AuditLog } from '../store/audit-log.ts'
 import type { PolicyHistory } from '../store/policy-history.ts'
 import type { EngineName } from '../transport/engine.ts'
-import type { FLEET } from './shapes/lab.ts'
+import type { FLEET } from './shapes/session-shapes.ts'
 
 export interface ApiPorts {
   readonly plane: ControlPlane
@@ -82,6 +82,9 @@ export interface FleetPort {
   status(): FleetStatus
   /** Calls back with each session that a member has sent. Answers the way to stop. */
   followSessions(listener: (record: SessionRecord) => void): () => void
+  /** The last sessions of the other members while somebody follows, oldest first, as far as NATS gives them in time. */
+  recentSessions(): Promise<readonly SessionRecord[]>
+  findSession(id: string): SessionRecord | undefined
   /** Both throw ChangeError. */
   drain(member: string, drained: boolean): Promise<void>
   leave(member: string): Promise<void>
@@ -97,7 +100,7 @@ export type FleetStatus = Readonly<Static<typeof FLEET>>
 export interface ControlPlane {
   current(): LabSnapshot
   subscribe(listener: (snapshot: LabSnapshot, change: ControlPlaneChange) => void): () => void
-  /** Calls `witness` before every change is made; what it writes to the state's shelves is committed with the change or not at all. */
+  /** Calls `witness` before every change is made; what it writes to the state's tables is committed with the change or not at all. */
   witness(witness: (next: LabSnapshot, change: ControlPlaneChange) => void): void
   change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
   /** What `edit` would make of the current state; nothing happens. Throws ChangeError as {@link change} does. */

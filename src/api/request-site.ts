@@ -90,10 +90,7 @@ export function checkSite(
   // the browser knows better than the host: a proxy in front has changed it
   if (site === 'same-origin') {
     const set = 'let the proxy in front pass the host it was asked for, and set `api.public_url` (docs/team.md)'
-    throw requestError(
-      'foreignOrigin',
-      `your browser is at ${origin}, and this lab takes itself to be at ${own}; ${set}`,
-    )
+    throw requestError('foreignOrigin', `your browser is at ${origin}, but this lab believes it is at ${own}; ${set}`)
   }
   throw requestError('foreignOrigin')
 }
@@ -240,7 +237,7 @@ function checkTold({ scheme, prefix, host }: Told, { origin, base }: PublicUrl):
   }
   const port = /:(\d+)$/.exec(host ?? '')?.[1]
   if (port !== undefined && `:${port}` !== (/:\d+$/.exec(origin)?.[0] ?? (wanted === 'https' ? ':443' : ':80'))) {
-    throw misfronted(`the proxy in front was asked at ${host}, and \`api.public_url\` is ${origin}${base}/`)
+    throw misfronted(`the proxy in front was asked for ${host}, but \`api.public_url\` is ${origin}${base}/`)
   }
 }
 

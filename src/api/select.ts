@@ -121,6 +121,8 @@ export function textOf(query: URLSearchParams, name: string): string | undefined
   return text === null || text === '' ? undefined : text
 }
 
+/** A parameter that is `true` or `false`; undefined where it is absent or empty. Throws ApiError 400 for anything
+ *  else. */
 export function booleanOf(query: URLSearchParams, name: string): boolean | undefined {
   const text = textOf(query, name)
   if (text === undefined) return undefined
@@ -128,6 +130,8 @@ export function booleanOf(query: URLSearchParams, name: string): boolean | undef
   return text === 'true'
 }
 
+/** A whole number from `least` to `most`; undefined where it is absent or empty. Throws ApiError 400 for anything
+ *  else. */
 export function integerOf(query: URLSearchParams, name: string, least: number, most: number): number | undefined {
   const text = textOf(query, name)
   if (text === undefined) return undefined
@@ -136,6 +140,7 @@ export function integerOf(query: URLSearchParams, name: string, least: number, m
   throw invalidField(name, `\`${name}\` must be a whole number from ${least} to ${most}`)
 }
 
+/** A network in CIDR notation; undefined where it is absent or empty. Throws ApiError 400 for anything else. */
 export function cidrOf(query: URLSearchParams, name: string): Cidr | undefined {
   const text = textOf(query, name)
   if (text === undefined) return undefined

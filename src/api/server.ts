@@ -24,8 +24,8 @@ import { checkSingle, cookieOf, sessionCookieName } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { metricFamilies } from './lab/metrics.ts'
-import { createRateLimiter } from './lab/rate-limit.ts'
 import { createSessionTotals } from './lab/session-totals.ts'
+import { createRateLimiter } from './lab/simulated-rate-limit.ts'
 import type { ApiPorts, FleetWait } from './ports.ts'
 import { answerProvider, PROVIDER_RETURN_PATH, PROVIDER_SIGN_IN_PATH } from './provider-pages.ts'
 import { ClientLeft, readBytes, readJsonObject } from './read-body.ts'
@@ -291,7 +291,7 @@ function waitOf(route: Route, query: URLSearchParams, { fleet }: ApiPorts): Flee
   query.delete('wait')
   if (wish.length === 0) return 'member'
   if (wish.length === 1 && (wish[0] === 'fleet' || wish[0] === 'member')) return wish[0]
-  throw invalidField('wait', '`wait` is `member` or `fleet`')
+  throw invalidField('wait', '`wait` must be `member` or `fleet`')
 }
 
 /** The route as a fleet has it: what it changes, it changes in a copy, and it is answered when the fleet has taken that. */

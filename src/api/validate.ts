@@ -21,6 +21,8 @@ const FORMATS: Readonly<Record<string, { readonly is: (text: string) => boolean;
 
 const ajv = new Ajv({
   allErrors: true,
+  // errors bring the schema they come from, which says what a pattern means
+  verbose: true,
   strict: true,
   validateSchema: false,
   allowUnionTypes: true,
@@ -65,6 +67,8 @@ function problemOf(error: ErrorObject, schema: RouteSchema): ApiProblem {
   const format = error.keyword === 'format' ? FORMATS[String(error.params.format)] : undefined
   if (format !== undefined) return { code, message: `\`${at.slice(1)}\`: ${format.refusal}`, pointer: at }
   const field = at === '' ? 'the body' : `\`${at.slice(1).replaceAll('/', '.')}\``
+  const meaning: unknown = error.keyword === 'pattern' ? error.parentSchema?.description : undefined
+  if (typeof meaning === 'string') return { code, message: `${field} must be ${meaning}`, pointer: at }
   const allowed = Array.isArray(error.params.allowedValues) ? `: ${error.params.allowedValues.join(', ')}` : ''
   return { code, message: `${field} ${error.message ?? 'is invalid'}${allowed}`, pointer: at }
 }

@@ -43,7 +43,7 @@ interface HostPort {
 /** Adds the options that say which lab, and who connects. */
 export function withPerson(command: Command): Command {
   return withLabAddress(command)
-    .option('--ready-file <file>', 'what `start --ready-file` has written, in place of the three above')
+    .option('--ready-file <file>', 'file written by `start --ready-file`, instead of the three options above')
     .option('--user <email>', 'user to connect as (default: the first user of the configuration)')
     .option('--password <password>', 'password (default: from the configuration)')
     .option('--vnet <name or id>', 'virtual network')

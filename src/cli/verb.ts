@@ -29,7 +29,7 @@ export const DEFAULT_STATE = '.egresslab'
 
 /** Where a configuration is looked for, in this order, where none is named. */
 const USUAL_CONFIGS = ['config/lab.yaml', 'lab.yaml']
-export const ABOUT_DEFAULT_CONFIG = `${USUAL_CONFIGS.join(', ')}, or the lab that is built in`
+export const ABOUT_DEFAULT_CONFIG = `${USUAL_CONFIGS.join(', ')}, or the built-in lab`
 
 /** The configuration of this folder, else the one that is built in. */
 export function defaultConfig(): string {

@@ -121,7 +121,7 @@ const OPERATION_SECTIONS = {
         ['lab', 'strict'],
         { default: 'lab' },
       ),
-      allow: list('Networks allowed all the same.', text('A network.', { format: 'ip-network' })),
+      allow: list('Networks allowed nevertheless.', text('A network.', { format: 'ip-network' })),
       deny: list('Networks refused in any case.', text('A network.', { format: 'ip-network' })),
     },
   ),
@@ -154,7 +154,7 @@ const OPERATION_SECTIONS = {
       "Gateway DNS, for clients that resolve names themselves: names that rules depend on are answered with placeholders. Over UDP and TCP here, over HTTPS's wire format at `/dns-query` of the API. Absent: the lab has no Gateway DNS.",
       {
         listen: listOf(
-          'Addresses and ports to listen on, UDP and TCP alike.',
+          'Addresses and ports to listen on, both UDP and TCP.',
           text('An address and a port.', { format: 'address-and-port' }),
           { uniqueItems: true, default: ['127.0.0.1:8053'] },
         ),
@@ -202,7 +202,7 @@ const OPERATION_SECTIONS = {
     ),
   }),
   distance: section(
-    'Makes distance felt: connecting takes one round trip longer, by the great circle from the user over the data centers to the destination. Not for UDP. See docs/geolocation.md.',
+    'Emulates distance: connecting takes one round trip longer, by the great circle from the user over the data centers to the destination. Not for UDP. See docs/geolocation.md.',
     {
       enabled: flag('Whether it is added.', false),
       ms_per_1000_km: amount(
@@ -291,7 +291,10 @@ const OPERATION_SECTIONS = {
     }),
   ),
   log: section('The session log, sessions.ndjson in the state directory, and the audit, audit.ndjson beside it.', {
-    max_size: text('Size at which a new file is begun, with B, KiB, MiB or GiB.', { format: 'size', default: '64MiB' }),
+    max_size: text('Size at which a new file is started, with B, KiB, MiB or GiB.', {
+      format: 'size',
+      default: '64MiB',
+    }),
     keep: whole('Finished files kept.', { minimum: 0, maximum: 1000, default: 5 }),
     audit_keep: text('How long the lab itself remembers who changed what; the file is kept like the session log.', {
       format: 'period',

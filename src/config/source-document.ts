@@ -78,6 +78,7 @@ export function readSourceDocument(file: string, files?: ReadFiles, parsed?: Par
   }
 }
 
+/** Whether two files have the same contents; cheap where they are one object. */
 export function isSameBytes(one: Uint8Array, other: Uint8Array): boolean {
   return one === other || Buffer.compare(one, other) === 0
 }

@@ -7,6 +7,7 @@ import { createCategoryTable } from '../config/read-destinations.ts'
 import { type AddressBook, createAddressBook, type HostsFile, readHostsFile } from '../dns/address-book.ts'
 import type { OwnSockets } from '../dns/destination-guard.ts'
 import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
+import type { PlaceholderPart } from '../dns/placeholder-table.ts'
 import { createResolver } from '../dns/resolver.ts'
 import { createTunnels } from '../dns/tunnels.ts'
 import type { Issue } from '../errors/issue.ts'
@@ -20,8 +21,8 @@ import {
 import { createIdentifier, type Identifier } from '../identity/identify.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
+import { type BindingOf, createBindingTable, createExitTable, type ExitOf } from '../outbound/configured-egress.ts'
 import { isInterfaceAddress } from '../outbound/local-addresses.ts'
-import { type BindingOf, createBindingTable, createExitTable, type ExitOf } from '../outbound/upstream-proxy.ts'
 import { type Allowlists, createAllowlists } from '../policy/allowlist.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Arrival } from '../proxy/arrival.ts'
@@ -106,6 +107,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
           categoriesOf: (target, address) => categoriesOf(target, address),
           upstream,
           own: gatewayDnsAt,
+          part: placeholderPart(config),
           onNotice,
           settings: () => dnsSettings,
         })
@@ -286,4 +288,13 @@ export function allowlistsOf({ origins, destinations }: LabConfig): Allowlists {
       return { name, allow, addresses: own.flatMap(({ addresses }) => addresses.map((address) => address.public)) }
     }),
   )
+}
+
+/** Members of a fleet know no placeholder of each other, so that none may mean two names: each data center with dedicated IPs gives out
+ *  a part of its own, and the others the last one. */
+function placeholderPart({ fleet, dedicatedIps }: LabConfig): PlaceholderPart | undefined {
+  if (fleet === undefined) return undefined
+  const colos = [...new Set(dedicatedIps.map(({ colo }) => colo))].sort()
+  const index = colos.indexOf(fleet.colo)
+  return { index: index < 0 ? colos.length : index, of: colos.length + 1 }
 }

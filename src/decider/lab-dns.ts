@@ -6,7 +6,7 @@ import type { DnsClient } from '../dns/dns-client.ts'
 import { createDnsPolicies, type DnsPolicies } from '../dns/dns-policies.ts'
 import { createForward } from '../dns/forward.ts'
 import { createGatewayDns, type GatewayDns, type GatewayDnsParts } from '../dns/gateway-dns.ts'
-import { PlaceholderTable } from '../dns/placeholder-table.ts'
+import { type PlaceholderPart, PlaceholderTable } from '../dns/placeholder-table.ts'
 import type { Issue } from '../errors/issue.ts'
 import { type Cidr, cidr, parseCidr } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
@@ -20,12 +20,14 @@ export interface LabDns extends GatewayDns {
 }
 
 export interface LabDnsParts extends Pick<GatewayDnsParts, 'book' | 'tunnels'> {
-  readonly store: Pick<Store, 'current'>
+  readonly store: Pick<Store, 'current' | 'now'>
   readonly dns: DnsClient
   readonly categoriesOf: Ports['categoriesOf']
   readonly upstream: readonly string[] | undefined
   /** where it listens itself, filled in as it comes up */
   readonly own: readonly Endpoint[]
+  /** of the placeholders, where other members of a fleet give out the rest */
+  readonly part: PlaceholderPart | undefined
   readonly onNotice: (notice: Issue) => void
   /** how much of the product's own gaps is played; read for every query */
   readonly settings: () => Pick<DnsSettings, 'httpsRecords' | 'policies'> | undefined
@@ -39,6 +41,7 @@ export function createLabDns(parts: LabDnsParts): LabDns {
   const policiesOf = compiledPolicies(onNotice)
   const table = new PlaceholderTable({
     rangeOf: (family) => rangeOf(store.current(), family),
+    part: parts.part,
     now: () => performance.now(),
   })
   let reportedAt = Number.NEGATIVE_INFINITY
@@ -54,7 +57,7 @@ export function createLabDns(parts: LabDnsParts): LabDns {
     actionFor: (name, type) => {
       if (settings()?.policies === 'ignored') return undefined
       const { state, account, ruleset } = store.current()
-      return policiesOf(state.rule, account.settings.expressions).actionFor(name, type, ruleset.lists)
+      return policiesOf(state.rule, account.settings.expressions).actionFor(name, type, ruleset.lists, store.now())
     },
     onExhausted: (message) => {
       if (performance.now() - reportedAt < REPORT_EVERY_MS) return
@@ -76,7 +79,7 @@ function compiledPolicies(onNotice: (notice: Issue) => void) {
     known = { rules, policies }
     const names = policies.leftOut.map((name) => `\`${name}\``).join(', ')
     if (names !== '' && names !== told) {
-      const message = `Gateway DNS leaves out the dns rules ${names}: it evaluates allow, block and override on the name and type of the query`
+      const message = `Gateway DNS leaves out the dns rules ${names}: it evaluates allow, block and override on the name and type of the query, with a schedule only in a time zone`
       onNotice({ severity: 'advice', code: 'dns.rules_left_out', message })
     }
     told = names

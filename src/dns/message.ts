@@ -2,7 +2,8 @@
 // records; header and question are echoed byte for byte. Decides nothing about names.
 
 import { type Answer, decode, encode, type PacketOpt } from 'dns-packet'
-import type { Ip } from '../net/ip.ts'
+import { parseHost } from '../net/host.ts'
+import { type Ip, parseIp } from '../net/ip.ts'
 
 /** RFC 1035 section 4.1.1, RFC 6891 section 9. */
 export const RCODE = Object.freeze({
@@ -136,6 +137,21 @@ export function lowestTtl(reply: Buffer): number {
     return ttls.length === 0 ? 0 : Math.min(...ttls)
   } catch {
     return 0
+  }
+}
+
+/** The name a reply is about, normalised as in a target, and every address in its answer, the end of a CNAME chain too; undefined for
+ *  a reply without any, or about what is no host name. */
+export function addressesIn(reply: Buffer): { readonly name: string; readonly addresses: readonly Ip[] } | undefined {
+  try {
+    const { questions: [question] = [], answers = [] } = decode(reply)
+    const host = parseHost(question?.name ?? '')
+    const addresses = answers.flatMap((record) =>
+      record.type === 'A' || record.type === 'AAAA' ? (parseIp(record.data) ?? []) : [],
+    )
+    return host?.kind !== 'name' || addresses.length === 0 ? undefined : { name: host.name, addresses }
+  } catch {
+    return undefined
   }
 }
 

@@ -12,9 +12,16 @@ const IDLE_MS = 3_600_000
 /** A full range reuses placeholders that were unused for this long: clients have dropped them by then. */
 const REUSE_MS = 2 * PLACEHOLDER_TTL_S * 1_000
 
+export interface PlaceholderPart {
+  readonly index: number
+  readonly of: number
+}
+
 export interface PlaceholderTableOptions {
   /** the ranges in force; called for each name */
   readonly rangeOf: (family: Family) => Cidr
+  /** the part of each range to give out, counted from 0; others give out the rest. Absent: all of it */
+  readonly part?: PlaceholderPart | undefined
   /** monotonic, ms */
   readonly now: () => number
   readonly idleMs?: number
@@ -55,11 +62,12 @@ interface FamilyTable {
 
 /** See the head of this file. */
 export class PlaceholderTable {
-  readonly #options: Required<PlaceholderTableOptions>
+  readonly #options: Required<PlaceholderTableOptions> & { readonly part: PlaceholderPart }
   readonly #tables: Readonly<Record<Family, FamilyTable>> = { 4: newTable(), 6: newTable() }
 
   constructor(options: PlaceholderTableOptions) {
-    this.#options = { idleMs: IDLE_MS, reuseMs: REUSE_MS, ...options }
+    const { part = { index: 0, of: 1 } } = options
+    this.#options = { idleMs: IDLE_MS, reuseMs: REUSE_MS, ...options, part }
   }
 
   /** The placeholder of a name for one of these real addresses (of one family, at least one); a new one for the
@@ -150,10 +158,11 @@ export class PlaceholderTable {
       table.number = 0
       table.taken = [...table.byAddress.values()].filter(({ initial }) => containsIp(range, initial)).length
     }
-    const capacity = capacityOf(range)
+    const { index, of } = this.#options.part
+    const capacity = Math.floor(capacityOf(range) / of)
     while (table.taken < capacity) {
       table.number = (table.number % capacity) + 1
-      const address = placeholderOf(range, table.number)
+      const address = placeholderOf(range, index * capacity + table.number)
       if (!table.byAddress.has(address.text)) return address
     }
     return this.#reclaim(table, range)

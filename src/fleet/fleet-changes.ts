@@ -13,16 +13,17 @@ import type { LogAct } from './log-message.ts'
 import type { StopCode } from './log-state.ts'
 import type { WatchedMember } from './member-watch.ts'
 
-/** How this member stands to the log. */
+/** How this member stands to the log. `since`: epoch ms of this machine. */
 export type FleetStanding =
   | { readonly kind: 'following' }
   /** NATS cannot be asked; it goes on when it can */
-  | { readonly kind: 'cut_off'; readonly why: string }
+  | { readonly kind: 'cut_off'; readonly why: string; readonly since: number }
   /** it cannot follow any more until it is started again */
   | {
       readonly kind: 'stopped'
       readonly code: StopCode | 'fleet.cannot_apply' | 'fleet.member_taken'
       readonly why: string
+      readonly since: number
     }
 
 export interface FleetChangeParts {
@@ -39,6 +40,8 @@ export interface FleetChangeParts {
 const TRIES = 20
 const LATE_MS = 10_000
 
+/** Makes this member's changes, one after the other. A change that loses its place in the log is tried again on the
+ *  new state; rejects with ChangeError where it is refused or NATS cannot be reached. */
 export class FleetChanges {
   readonly #parts: FleetChangeParts
   #turn: Promise<unknown> = Promise.resolve()

@@ -11,6 +11,7 @@ import type { DialAttempt } from '../proxy/stage-values.ts'
 import type { Fleet } from './fleet.ts'
 import { LinkClient, type LinkServer, type LinkService, serveLinks } from './link.ts'
 
+/** Keeps a TLS link to every other member, and serves theirs; knows for each data center which link leads there. */
 export class FleetLinks {
   readonly #fleet: Fleet
   readonly #events: Pick<EventLog, 'info' | 'warn'>

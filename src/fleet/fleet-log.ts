@@ -3,7 +3,7 @@
 // arrive, so nothing is skipped, and nothing is taken before NATS has it.
 
 import { randomUUID } from 'node:crypto'
-import type { JetStreamClient, JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream'
+import type { ConsumerMessages, JetStreamClient, JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import { ownVersion } from '../config/own-package.ts'
 import { ChangeError } from '../errors/change-error.ts'
@@ -26,7 +26,17 @@ const WRONG_LAST_SEQUENCE = 10_071
 const NO_SUCH_MESSAGE = 10_037
 const NO_SUCH_STREAM = 10_059
 const NAME_IN_USE = 10_058
+/** by this server, or for this account */
+const NOT_ENABLED: ReadonlySet<number> = new Set([10_076, 10_039])
 
+class LeaderlessError extends Error {
+  constructor() {
+    super('the servers of the log have no leader')
+  }
+}
+
+/** Reads the log from the last place this lab has, follows it, and appends to it. Every message is signed by its
+ *  member; what does not fit the history stops the member. */
 export class FleetLog {
   readonly connection: NatsConnection
   readonly nats: NatsLibrary
@@ -157,6 +167,17 @@ export class FleetLog {
     throw last
   }
 
+  /** Every message of a stream from place `from(last)` on, and those that come, until they are closed. `last`: the place of the last one
+   *  there is. Rejects where NATS cannot be asked. */
+  async messages(
+    stream: string,
+    from: (last: number) => number,
+  ): Promise<{ last: number; messages: ConsumerMessages }> {
+    const last = (await this.#manager.streams.info(stream)).state.last_seq
+    const consumer = await this.#jetStream.consumers.get(stream, { opt_start_seq: Math.max(1, from(last)) })
+    return { last, messages: await consumer.consume({ abort_on_missing_resource: true }) }
+  }
+
   async close(): Promise<void> {
     await this.connection.close()
   }
@@ -175,7 +196,7 @@ export class FleetLog {
     bytes: Uint8Array,
     options: Parameters<JetStreamClient['publish']>[2],
   ): Promise<number | undefined> {
-    const { NoRespondersError, JetStreamApiError } = this.nats
+    const { JetStreamApiError } = this.nats
     let isUnknown = false
     let reason = ''
     for (let left = PUBLISH_TRIES; left > 0; left--) {
@@ -185,7 +206,7 @@ export class FleetLog {
       } catch (thrown) {
         if (thrown instanceof JetStreamApiError && thrown.code === WRONG_LAST_SEQUENCE) return undefined
         reason = messageOf(thrown)
-        isUnknown ||= !(thrown instanceof NoRespondersError || thrown instanceof JetStreamApiError)
+        isUnknown ||= !(this.#isUnheard(thrown) || thrown instanceof JetStreamApiError)
         if (thrown instanceof JetStreamApiError) break
       }
     }
@@ -193,6 +214,14 @@ export class FleetLog {
       throw new ChangeError('change.fleet_unknown', `NATS has not said whether it took the change: ${reason}`)
     }
     throw new ChangeError('change.fleet_cut_off', `NATS does not take changes: ${reason}`)
+  }
+
+  /** Was nobody there to take what was sent? */
+  #isUnheard(thrown: unknown): boolean {
+    const { NoRespondersError, RequestError } = this.nats
+    // what the library throws then may have a class that it does not export
+    const cause = thrown instanceof Error ? thrown.cause : undefined
+    return thrown instanceof NoRespondersError || (cause instanceof RequestError && cause.isNoResponders())
   }
 
   async #load(): Promise<void> {
@@ -211,16 +240,17 @@ export class FleetLog {
         throw this.#refusal('fleet.foreign_stream', why, 'use another `fleet.name`, or the certificates of that fleet')
       }
     } catch (thrown) {
-      const { JetStreamApiError, JetStreamError, RequestError, TimeoutError } = this.nats
-      // what the library throws where nobody answers has a class that it does not export
-      const cause = thrown instanceof Error ? thrown.cause : undefined
-      const isNobodyThere = cause instanceof RequestError && cause.isNoResponders()
-      if (isNobodyThere || thrown instanceof JetStreamError || thrown instanceof JetStreamApiError) {
+      const { JetStreamApiError, JetStreamError, TimeoutError } = this.nats
+      const isOff =
+        thrown instanceof JetStreamApiError ? NOT_ENABLED.has(thrown.code) : thrown instanceof JetStreamError
+      if (isOff || this.#isUnheard(thrown)) {
         const why = `the NATS server at \`${this.connection.getServer()}\` has no JetStream that this member may use`
         throw this.#refusal('fleet.no_jetstream', `${why}: ${messageOf(thrown)}`, 'start it with `nats-server -js`')
       }
-      if (!(thrown instanceof TimeoutError)) throw thrown
-      const why = `JetStream at \`${this.connection.getServer()}\` does not answer: ${settings.servers.length} servers are named, and most of them must be up`
+      const isLeaderless = thrown instanceof LeaderlessError || thrown instanceof JetStreamApiError
+      if (!isLeaderless && !(thrown instanceof TimeoutError)) throw thrown
+      const said = isLeaderless ? `cannot be asked now: ${messageOf(thrown)}` : 'does not answer'
+      const why = `JetStream at \`${this.connection.getServer()}\` ${said}; of a cluster most servers must be up (${settings.servers.length} are named)`
       throw this.#refusal('fleet.unreachable', why)
     }
   }
@@ -256,7 +286,10 @@ export class FleetLog {
   /** The stream as it is; undefined: there is none. Rejects where nobody answers. */
   async info(): Promise<StreamInfo | undefined> {
     try {
-      return await this.#manager.streams.info(this.#stream)
+      const info = await this.#manager.streams.info(this.#stream)
+      // a server that has lost the others answers with what it knows, which may be old
+      if (info.cluster !== undefined && !info.cluster.leader) throw new LeaderlessError()
+      return info
     } catch (thrown) {
       if (thrown instanceof this.nats.JetStreamApiError && thrown.code === NO_SUCH_STREAM) return undefined
       throw thrown

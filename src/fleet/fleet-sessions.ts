@@ -1,10 +1,11 @@
 // The sessions of a fleet: every member sends what its session file says to a stream of NATS, from where it last was, so that an outage
 // of NATS delays it and loses nothing. Never on the data path. At least once: a member that dies sends its last ones again, and NATS
-// knows them by their id.
+// knows them by their id. What all have sent is read while somebody looks at it, by place, so that nothing is missed either.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream'
 import { replaceOutput } from '../config/files.ts'
 import { messageOf } from '../errors/thrown.ts'
 import type { EventLog } from '../log/event-log.ts'
@@ -38,9 +39,14 @@ const BATCH_BYTES = 256 * 1024
 /** Records of the last weeks, as many as fit. */
 const KEPT_NS = 14 * 86_400 * 1e9
 const MOST_BYTES = 1024 ** 3
+/** Sessions of other members that are kept in memory. */
+const MOST_RECENT = 1_000
+const ASK_AGAIN_MS = 1_000
+const RECENT_WITHIN_MS = 1_000
 const SAME_WITHIN_NS = 600 * 1e9
 const NEWLINE = 0x0a
 
+/** Sends this member's finished sessions to the fleet's stream in batches, and remembers in a file how far it got. */
 export class FleetSessions {
   readonly #parts: FleetSessionParts
   readonly #folder: string
@@ -52,6 +58,12 @@ export class FleetSessions {
   #isClosed = false
   #sent = 0
   #trouble = ''
+  readonly #listeners = new Set<(record: SessionRecord) => void>()
+  /** of other members, oldest first */
+  readonly #recent = new Map<string, SessionRecord>()
+  #place = 0
+  #messages: ConsumerMessages | undefined
+  #caughtUp = Promise.withResolvers<void>()
 
   constructor(parts: FleetSessionParts) {
     this.#parts = parts
@@ -79,22 +91,81 @@ export class FleetSessions {
 
   /** Calls back with each session that any member sends from now on. Answers the way to stop. */
   follow(listener: (record: SessionRecord) => void): () => void {
-    const { log, identity } = this.#parts
-    const heard = log.connection.subscribe(`${this.#subject}.*`)
-    void (async () => {
-      for await (const { data, headers } of heard) {
-        const proof = log.proofOf(headers)
-        const said = identity.open<SentSession>({ bytes: data, ...proof })
-        if (said !== undefined) listener(said.record)
+    this.#listeners.add(listener)
+    if (this.#listeners.size === 1) void this.#readOn()
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size === 0) this.#stopReading()
+    }
+  }
+
+  /** The last sessions of other members while somebody {@link follow | follows}, oldest first, as far as NATS gives them in time. */
+  async recent(): Promise<readonly SessionRecord[]> {
+    if (this.#listeners.size > 0) await Promise.race([this.#caughtUp.promise, pause(RECENT_WITHIN_MS)])
+    return [...this.#recent.values()]
+  }
+
+  find(id: string): SessionRecord | undefined {
+    return this.#recent.get(id)
+  }
+
+  #stopReading(): void {
+    void this.#messages?.close().catch(() => undefined)
+    this.#messages = undefined
+    this.#caughtUp = Promise.withResolvers()
+  }
+
+  /** Reads while somebody follows, and again from where it was after NATS was away. */
+  async #readOn(): Promise<void> {
+    const turn = this.#caughtUp
+    let toldFrom: number | undefined
+    const isWanted = () => turn === this.#caughtUp && !this.#isClosed
+    while (isWanted()) {
+      try {
+        await this.#makeStream()
+        const stream = streamOf(this.#parts.identity.fleet)
+        const { last, messages } = await this.#parts.log.messages(stream, (end) => {
+          // a stream that was made anew begins at its first message
+          if (end < this.#place) this.#place = 0
+          return Math.max(this.#place, end - MOST_RECENT) + 1
+        })
+        if (!isWanted()) {
+          await messages.close()
+          return
+        }
+        this.#messages = messages
+        toldFrom ??= last
+        if (this.#place >= last) turn.resolve()
+        for await (const message of messages) {
+          this.#hear(message, message.seq > toldFrom)
+          if (message.seq >= last) turn.resolve()
+        }
+      } catch {
+        // whoever looks is told by the standing of this member
       }
-    })()
-    return () => heard.unsubscribe()
+      if (isWanted()) await pause(ASK_AGAIN_MS)
+    }
+  }
+
+  #hear({ seq, data, headers }: JsMsg, isNews: boolean): void {
+    const { log, identity } = this.#parts
+    this.#place = seq
+    const said = identity.open<SentSession>({ bytes: data, ...log.proofOf(headers) })
+    if (said === undefined) return
+    const { record, by } = said
+    if (by !== identity.member) {
+      this.#recent.set(record.SessionID, record)
+      const [oldest] = this.#recent.keys()
+      if (oldest !== undefined && this.#recent.size > MOST_RECENT) this.#recent.delete(oldest)
+    }
+    if (isNews) for (const listener of [...this.#listeners]) listener(record)
   }
 
   async close(): Promise<void> {
     clearInterval(this.#timer)
     if (this.#timer !== undefined && !this.#isSending) await this.#send().catch(() => undefined)
     this.#isClosed = true
+    this.#stopReading()
   }
 
   get #subject(): string {
@@ -185,7 +256,7 @@ export class FleetSessions {
     if (this.#hasStream) return
     const { log, identity } = this.#parts
     await log.makeStream({
-      name: `egresslab_${identity.fleet}_sessions`,
+      name: streamOf(identity.fleet),
       description: `the sessions of the egresslab fleet ${identity.fleet}`,
       subjects: [`${this.#subject}.*`],
       max_age: KEPT_NS,
@@ -198,6 +269,14 @@ export class FleetSessions {
   #keepCursor(): void {
     replaceOutput(this.#cursorFile, `${JSON.stringify(this.#cursor)}\n`, 'fleet.sessions')
   }
+}
+
+function streamOf(fleet: string): string {
+  return `egresslab_${fleet}_sessions`
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref())
 }
 
 function readCursor(file: string): Cursor | undefined {

@@ -25,6 +25,8 @@ const BEAT_MS = 1_000
 const DEAF_AFTER_MS = 3_000
 const JOIN_TRIES = 5
 
+/** One lab's membership, from reading the log before the start to leaving: its changes, its heartbeat, and who else
+ *  can be used. */
 export class Fleet {
   readonly settings: FleetSettings
   readonly identity: FleetIdentity
@@ -229,14 +231,14 @@ export class Fleet {
 
   #cutOff(why: string): void {
     if (this.#standing.kind !== 'following' || this.#isClosed) return
-    this.#standing = { kind: 'cut_off', why }
+    this.#standing = { kind: 'cut_off', why, since: Date.now() }
     this.#events.warn(`cut off from fleet \`${this.settings.name}\`: ${why}; revision ${this.revision} stays in force`)
     this.#changed()
   }
 
   #stop(code: Extract<FleetStanding, { kind: 'stopped' }>['code'], why: string): void {
     if (this.#standing.kind === 'stopped') return
-    this.#standing = { kind: 'stopped', code, why }
+    this.#standing = { kind: 'stopped', code, why, since: Date.now() }
     this.#events.error(
       `follows fleet \`${this.settings.name}\` no longer [${code}]: ${why}; revision ${this.#store?.current().revision} stays in force`,
     )
@@ -304,18 +306,24 @@ export class Fleet {
         ? []
         : [
             standing.kind === 'cut_off'
-              ? `cut off from the fleet: ${standing.why}; revision ${this.revision} stays in force and changes are refused`
-              : `follows the fleet no longer [${standing.code}]: ${standing.why}`,
+              ? `cut off from the fleet since ${timeOf(standing)}: ${standing.why}; revision ${this.revision} stays in force and changes are refused`
+              : `follows the fleet no longer since ${timeOf(standing)} [${standing.code}]: ${standing.why}`,
           ]
     const others = this.watch.members().flatMap((member) => troubleOf(member))
     return [...own, ...others]
   }
 }
 
+function timeOf({ since }: { readonly since: number }): string {
+  return `${new Date(since).toISOString().slice(0, 19)}Z`
+}
+
 function troubleOf({ entry, isSelf, lost, beat }: WatchedMember): string[] {
   if (entry.drained) return []
   if (lost !== undefined) return [`member \`${entry.name}\` at ${entry.colo} is lost: ${lost}`]
   if (isSelf || beat === undefined) return []
+  if (beat.trouble !== '')
+    return [`member \`${entry.name}\` at ${entry.colo} does not follow the fleet: ${beat.trouble}`]
   const apart = Math.abs(Date.now() - beat.at)
   if (apart <= CLOCKS_APART_MS) return []
   return [`the clock of member \`${entry.name}\` is ${Math.round(apart / 1000)} s from this one's [fleet.clock_apart]`]

@@ -26,8 +26,8 @@ import type { DialAttempt, TcpUpstream } from '../proxy/stage-values.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
 import { NodeStream } from '../transport/node/node-stream.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
+import { type CarriedFacts, factsOf } from './carried-attempt.ts'
 import { type FleetIdentity, memberHost } from './log-message.ts'
-import { type CarriedFacts, factsOf } from './remote-attempt.ts'
 
 const STREAM_WINDOW = 1024 * 1024
 const CONNECTION_WINDOW = 32 * 1024 * 1024

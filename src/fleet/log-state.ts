@@ -35,6 +35,7 @@ export interface PlacedMessage {
 
 const ACTS: ReadonlySet<string> = new Set<LogAct['type']>(['open', 'adopt', 'join', 'change', 'drain', 'leave'])
 
+/** The state so far, and whether the next message may be taken into it. */
 export class LogState {
   #position = 0
   #revision = 0

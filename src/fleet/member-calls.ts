@@ -11,6 +11,8 @@ type Said = Omit<Beat, 'by' | 'incarnation' | 'count'>
 /** How long others have to say that they are there. */
 const ASK_MS = 500
 
+/** Sends this member's heartbeat and answers who is there; hands over those of others, checked by signature and
+ *  order. */
 export class MemberCalls {
   /** names this start of the member */
   readonly incarnation = randomUUID()

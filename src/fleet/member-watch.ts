@@ -46,6 +46,7 @@ interface Seen {
   link: LinkState
 }
 
+/** Knows which members can be used right now. Times are monotonic, ms. */
 export class MemberWatch {
   readonly #self: string
   readonly #now: () => number

@@ -24,6 +24,7 @@ const MOST_DEPTH = 64
 /** what the four sizes of a pointer begin at */
 const POINTER_FROM = [0, 2048, 526_336, 0]
 
+/** One open database: `record` finds what it says of an address. Throws RangeError for a file that is damaged. */
 export class MmdbReader {
   readonly facts: MmdbFacts
   readonly #bytes: MmdbBytes

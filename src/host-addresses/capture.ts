@@ -24,6 +24,8 @@ export interface CaptureOptions {
   /** TCP and UDP; 53 is always among them */
   readonly ports: readonly number[]
   readonly env: NodeJS.ProcessEnv
+  /** gets what Gateway DNS answers the program, a message at a time */
+  readonly onDnsReply: (reply: Buffer) => void
   /** gets what goes wrong, a line at a time */
   readonly warn: (line: string) => void
 }
@@ -123,8 +125,8 @@ class Capture {
     this.#servers.push(server)
     server.on('connection', (client) => {
       const host = (client.localAddress ?? '').replace(/^::ffff:/, '')
-      const way = port === DNS_PORT ? this.#toDns() : this.#toDestination({ host, port })
-      void this.#join(client, way)
+      if (port === DNS_PORT) void this.#join(client, this.#toDns(), messagesOf(this.#options.onDnsReply))
+      else void this.#join(client, this.#toDestination({ host, port }))
     })
   }
 
@@ -149,7 +151,7 @@ class Capture {
   }
 
   /** A destination that cannot be reached is a reset for the program; the session's record has the reason. */
-  async #join(client: Socket, opening: Promise<Socket>): Promise<void> {
+  async #join(client: Socket, opening: Promise<Socket>, onAnswer?: (chunk: Buffer) => void): Promise<void> {
     this.#keep(client)
     client.on('error', () => client.destroy())
     try {
@@ -158,6 +160,7 @@ class Capture {
       upstream.on('error', () => client.resetAndDestroy())
       client.on('error', () => upstream.resetAndDestroy())
       if (client.destroyed) upstream.destroy()
+      if (onAnswer !== undefined) upstream.on('data', onAnswer)
       client.pipe(upstream)
       upstream.pipe(client)
     } catch {
@@ -175,13 +178,28 @@ class Capture {
     const key = `${isQuery} ${from.host} ${from.port}${isQuery ? ` ${to.host}` : ''}`
     let way = this.#ways.get(key)
     if (way === undefined) {
-      const answer = (sender: HostPort, bytes: Uint8Array) =>
+      const answer = (sender: HostPort, bytes: Buffer) => {
+        if (isQuery) this.#options.onDnsReply(bytes)
         this.#say({ kind: 'datagram', from: isQuery ? to : sender, to: from, payload: bytes })
+      }
       const opening = isQuery ? openDns(this.#options.dns) : openAssociation(this.#socks)
       way = new DatagramWay(opening, answer, () => this.#ways.delete(key), this.#options.warn)
       this.#ways.set(key, way)
     }
     way.send(to, Buffer.from(payload))
+  }
+}
+
+/** Cuts a stream into the messages in it, each behind its length (RFC 1035 section 4.2.2). */
+function messagesOf(onMessage: (message: Buffer) => void): (chunk: Buffer) => void {
+  let unread: Buffer = Buffer.alloc(0)
+  return (chunk) => {
+    unread = Buffer.concat([unread, chunk])
+    while (unread.length >= 2 && unread.length >= 2 + unread.readUInt16BE(0)) {
+      const end = 2 + unread.readUInt16BE(0)
+      onMessage(unread.subarray(2, end))
+      unread = unread.subarray(end)
+    }
   }
 }
 
@@ -205,7 +223,7 @@ class DatagramWay {
 
   constructor(
     opening: Promise<OpenWay>,
-    answer: (from: HostPort, payload: Uint8Array) => void,
+    answer: (from: HostPort, payload: Buffer) => void,
     forget: () => void,
     warn: (line: string) => void,
   ) {

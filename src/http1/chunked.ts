@@ -29,6 +29,7 @@ const DATA_CR = 5
 const DATA_LF = 6
 const TRAILERS = 7
 
+/** Decodes one body. Throws {@link Defect} as soon as the bytes break the grammar or a limit. */
 export class ChunkedDecoder {
   /** the last chunk and the trailers have been taken */
   isDone = false

@@ -105,6 +105,7 @@ function bareCr(): Defect {
   return new Defect('bare-cr', 'a header field holds a CR without LF')
 }
 
+/** The defect of a line that ends in LF alone (RFC 9112 section 2.2). */
 export function bareLf(): Defect {
   return new Defect('bare-lf', 'a line ends in LF without CR')
 }

@@ -15,6 +15,8 @@ export interface HeadLimits {
 
 const INITIAL_BYTES = 1024
 
+/** Takes the bytes of one head piece by piece; `text` is set once it is whole. Throws {@link Defect} beyond the
+ *  limits. */
 export class HeadReader {
   /** the whole head, Latin-1, its empty line included; empty until {@link push} found its end */
   text = ''

@@ -21,6 +21,8 @@ function makeField(name: string, value: string): DecodedField {
   return { name, value, defect: fieldDefect(name, value) }
 }
 
+/** Decodes the header blocks of one connection, in the order they arrive. Throws HpackError where a block breaks
+ *  the compression (RFC 7541), which ends the connection. */
 export class HpackDecoder {
   readonly #limit: number
   /** as the sender has it, at most {@link #limit} */

@@ -4,22 +4,23 @@
 // a request is malformed, this puts one in, and nghttp2 does the rest (header tables, flow control, frames that still come).
 
 import type { Http2Defect } from './field-defect.ts'
-import {
-  CONTINUATION,
-  DATA,
-  END_HEADERS,
-  END_STREAM,
-  fragmentOf,
-  HEAD_BYTES,
-  HEADERS,
-  makeFrame,
-  PADDED,
-  PREFACE,
-  PUSH_PROMISE,
-  RST_STREAM,
-} from './frames.ts'
 import { type DecodedField, HpackDecoder } from './hpack-decoder.ts'
 import { HpackError } from './hpack-tables.ts'
+
+// frames as they are on the wire (RFC 9113 sections 4.1 and 6)
+export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+const HEAD_BYTES = 9
+
+const DATA = 0x0
+export const HEADERS = 0x1
+const RST_STREAM = 0x3
+const PUSH_PROMISE = 0x5
+const CONTINUATION = 0x9
+
+const END_STREAM = 0x1
+const END_HEADERS = 0x4
+const PADDED = 0x8
+const PRIORITY = 0x20
 
 /** Sizes that are announced in SETTINGS, bytes. */
 export interface AnnouncedSizes {
@@ -58,6 +59,8 @@ const MAX_COUNTED = 256
 /** `connection: x`, a literal without indexing */
 const REFUSED_FIELD = Buffer.from('\x00\x0aconnection\x01x', 'latin1')
 
+/** Inspects one connection: takes the client's bytes as they come, and gives what nghttp2 is to read in their
+ *  place. */
 export class RequestInspector {
   readonly #sizes: AnnouncedSizes
   readonly #events: InspectorEvents
@@ -282,4 +285,23 @@ class BlockFacts {
 
 function endsStream(flags: number): boolean {
   return (flags & END_STREAM) !== 0
+}
+
+/** A whole frame. */
+export function makeFrame(type: number, flags: number, streamId: number, payload: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(HEAD_BYTES + payload.length)
+  frame.writeUIntBE(payload.length, 0, 3)
+  frame[3] = type
+  frame[4] = flags
+  frame.writeUInt32BE(streamId, 5)
+  payload.copy(frame, HEAD_BYTES)
+  return frame
+}
+
+/** The header block fragment of a HEADERS frame without padding and priority; undefined where they do not fit into it. */
+export function fragmentOf(flags: number, payload: Buffer): Buffer | undefined {
+  const isPadded = (flags & PADDED) !== 0
+  const from = (isPadded ? 1 : 0) + ((flags & PRIORITY) === 0 ? 0 : 5)
+  const to = payload.length - (isPadded ? (payload[0] ?? 0) : 0)
+  return from > to ? undefined : payload.subarray(from, to)
 }

@@ -13,20 +13,18 @@ import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { ClientCertificate, ClientInfo } from '../proxy/arrival.ts'
 import type { ClientContext } from '../proxy/stage-values.ts'
+import { createDirectory, type Directory, type People } from './directory.ts'
 import { createKeySet, keysFrom } from './key-set.ts'
-import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
-import { type Choices, type ParsedLogin, parseChoices, readLogin, shown } from './user-name.ts'
 import {
   type CredentialDelay,
   createBackOff,
-  createDirectory,
   createVerifier,
-  type Directory,
-  type People,
   type Verifier,
   waitUnreferenced,
   wrongCredentials,
-} from './verifier.ts'
+} from './password-verifier.ts'
+import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
+import { type Choices, type ParsedLogin, parseChoices, readLogin, shown } from './user-name.ts'
 
 export interface IdentifierOptions {
   readonly people: People

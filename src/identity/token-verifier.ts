@@ -10,8 +10,9 @@ import { stableUuid } from '../config/names.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { UserGroup } from '../policy/flow.ts'
+import type { Directory } from './directory.ts'
+import { wrongCredentials } from './password-verifier.ts'
 import { shown } from './user-name.ts'
-import { type Directory, wrongCredentials } from './verifier.ts'
 
 const MOST_REMEMBERED = 10_000
 const MOST_CHARACTERS = 16 * 1024

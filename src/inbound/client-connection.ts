@@ -43,6 +43,8 @@ export interface ClientOrigin {
 
 const INITIAL_BUFFER = 1024
 
+/** One client until its handshake is done. Ends with `release`, which leaves unused bytes in the stream, or by
+ *  closing. */
 export class ClientConnection implements StreamHandler {
   readonly stream: ByteStream
   readonly origin: ClientOrigin

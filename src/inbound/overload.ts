@@ -1,8 +1,9 @@
-// Refuses clients beyond the connection limit in their own protocol, with a hint when to retry (RS-03). A reset would
+// The limit of clients, and how those beyond it are refused: in their own protocol, with a hint when to retry (RS-03). A reset would
 // explain nothing, and many resets at once look like an outage.
 
+import { readdirSync, readFileSync } from 'node:fs'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { httpErrorText, socks4Reply } from '../errors/to-http.ts'
+import { httpErrorText } from '../errors/http-error-answer.ts'
 import type { InboundProtocol } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 import type { ByteStream, StreamHandler } from '../transport/byte-stream.ts'
@@ -10,7 +11,7 @@ import type { Clock, Timer } from '../transport/timer-wheel.ts'
 import type { ClientConnection } from './client-connection.ts'
 import { openingMethod } from './close-after-reply.ts'
 import type { ProtocolHandlers } from './listener.ts'
-import { formatSocks4Reply } from './socks4/socks4-handshake.ts'
+import { formatSocks4Reply, socks4Refusal } from './socks4/socks4-handshake.ts'
 
 /** A client that does not take its refusal keeps a descriptor no longer than this. */
 const CLOSING_MS = 2_000
@@ -36,7 +37,7 @@ export function overloadHandlers(pipeline: ConnectionPipeline): ProtocolHandlers
   const inHttp = (error: GatewayError, stream: ByteStream) =>
     httpErrorText(error, 'close', { method: openingMethod(stream) })
   return {
-    socks4: refuse('socks4', (error) => formatSocks4Reply(socks4Reply(error))),
+    socks4: refuse('socks4', (error) => formatSocks4Reply(socks4Refusal(error))),
     socks5: refuse('socks5', () => SOCKS5_REFUSAL),
     connect: refuse('http-connect', inHttp),
     http: refuse('http-forward', inHttp),
@@ -115,4 +116,48 @@ function tooMany(): GatewayError {
     'guard.too_many_connections',
     'the proxy has reached its limit of concurrent clients; try again in a moment',
   )
+}
+
+/** What keeps a few descriptors free, as shares of all: for refusing clients, and for the API, logs, DNS and certificates. */
+const LANE_SHARE = 1 / 8
+const RESERVE_SHARE = 1 / 16
+const MOST_IN_LANE = 256
+const MOST_RESERVED = 512
+/** epoll, event and listening descriptors of one worker thread */
+const PER_WORKER = 16
+
+export interface DescriptorFacts {
+  /** open files this process may have */
+  readonly limit: number
+  /** and has, before its listeners are open */
+  readonly inUse: number
+  readonly workers: number
+  /** connections end at test origins of the same process, which need one as well */
+  readonly ownOrigins: boolean
+}
+
+export interface ClientRoom {
+  /** clients that can be served at one time */
+  readonly clients: number
+  /** clients that can be refused at one time */
+  readonly refusedClients: number
+}
+
+/** The room there is; at least one client. */
+export function roomFor({ limit, inUse, workers, ownOrigins }: DescriptorFacts): ClientRoom {
+  const refusedClients = Math.max(8, Math.min(MOST_IN_LANE, Math.floor(limit * LANE_SHARE)))
+  const reserved = Math.max(8, Math.min(MOST_RESERVED, Math.floor(limit * RESERVE_SHARE)))
+  const own = inUse + (workers === 1 ? 0 : workers * PER_WORKER)
+  const left = limit - own - refusedClients - reserved
+  return { clients: Math.max(1, Math.floor(left / (ownOrigins ? 3 : 2))), refusedClients }
+}
+
+/** As the system says; undefined where it does not. */
+export function descriptorsOfThisProcess(): Pick<DescriptorFacts, 'limit' | 'inUse'> | undefined {
+  try {
+    const limit = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+    return limit === undefined ? undefined : { limit: Number(limit), inUse: readdirSync('/proc/self/fd').length }
+  } catch {
+    return undefined
+  }
 }

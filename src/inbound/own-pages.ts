@@ -4,9 +4,11 @@
 // (SS-04).
 
 import { request as askApi, type ClientRequest, type IncomingMessage } from 'node:http'
+import type { LabConfig } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { CHUNKED } from '../http1/framing.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
+import { parseHost } from '../net/host.ts'
 import { unmapIp } from '../net/ip.ts'
 import type { ForwardRequest } from './http-forward/forward-request.ts'
 import { endToEnd } from './http-forward/hop-by-hop.ts'
@@ -29,6 +31,22 @@ export interface OwnPages {
   /** proves to the API that the request comes from the proxy */
   readonly secret: string
 }
+
+/** Where the proxy finds the lab's own pages, and the hosts they go by. `port`: by which clients know the API; `forProxy`:
+ *  where it listens. */
+export function ownPagesOf(
+  { api }: Pick<LabConfig, 'api'>,
+  { port, forProxy }: { readonly port: number; readonly forProxy: OwnPages['api'] },
+  secret: string,
+): OwnPages {
+  const hosts = [api.host, ...(api.names ?? [])].flatMap((text) => {
+    const host = parseHost(text)
+    return host === undefined ? [] : [host.kind === 'ip' ? host.ip.text : host.name]
+  })
+  return { port, api: { host: EVERYWHERE[forProxy.host] ?? forProxy.host, port: forProxy.port }, hosts, secret }
+}
+
+const EVERYWHERE: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
 interface Asked {
   readonly request: ForwardRequest

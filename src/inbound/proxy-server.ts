@@ -2,7 +2,7 @@
 // by name only.
 
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
-import { httpErrorText } from '../errors/to-http.ts'
+import { httpErrorText } from '../errors/http-error-answer.ts'
 import type { RequestHead } from '../http1/message-head.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'

@@ -16,6 +16,7 @@ interface AddedOriginsOptions {
   readonly ownSockets: OpenedSockets
 }
 
+/** The origins that are added now. Replacing them is atomic: where one cannot listen, the others stay as they are. */
 export class AddedOrigins {
   readonly #options: AddedOriginsOptions
   /** by what they are and where they listen */

@@ -38,7 +38,7 @@ import type { Listener } from '../proxy/arrival.ts'
 import { applyColoOutage, type RecentSessions } from '../proxy/live-sessions.ts'
 import type { Store } from '../store/store.ts'
 import type { EngineName } from '../transport/engine.ts'
-import type { DataPlaneTraffic } from './data-path.ts'
+import type { DataPlaneTraffic } from './thread-data-plane.ts'
 
 export interface ApiParts {
   /** read on every use: it may be reloaded */
@@ -222,6 +222,8 @@ export interface DiagnosticsParts {
 /** Users whose admission is computed at most; a configuration may have thousands. */
 const MOST_VISITORS = 50
 
+/** What the API shows of a running lab: open and finished sessions, test origins, and a check of what echo origins
+ *  see. */
 export function createDiagnostics(parts: DiagnosticsParts): DiagnosticsPort {
   const { traffic, memory } = parts
   return {
@@ -327,6 +329,7 @@ const VIEWS = [
   '/account',
   '/clock',
   '/history',
+  '/fleet',
 ]
 
 /** Path → file. `base`: what stands before every path in the browser. */

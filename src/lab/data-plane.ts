@@ -9,6 +9,7 @@ import type { DecisionContext } from '../decider/decider.ts'
 import { counted } from '../errors/counted.ts'
 import { inputError } from '../errors/issue.ts'
 import type { OpenListener } from '../inbound/listener.ts'
+import { descriptorsOfThisProcess, roomFor } from '../inbound/overload.ts'
 import type { OwnPages } from '../inbound/own-pages.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
@@ -21,22 +22,21 @@ import type { PublicSourceOf } from '../proxy/stage-values.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
 import type { ListenerCertificates } from './certificates.ts'
+import type { FollowedConfig } from './follow-config.ts'
+import type { OpenedSignIn } from './open-sign-in.ts'
 import {
-  createDataPath,
-  type DataPath,
-  type DataPathParts,
+  createThreadDataPlane,
   type DataPlaneTraffic,
   inProcessTraffic,
   openListeners,
-} from './data-path.ts'
-import type { FollowedConfig } from './follow-config.ts'
-import { descriptorsOfThisProcess, roomFor } from './preflight.ts'
-import type { OpenedSignIn } from './sign-in.ts'
+  type ThreadDataPlane,
+  type ThreadDataPlaneParts,
+} from './thread-data-plane.ts'
 import { askedOf } from './workers/remote-addresses.ts'
 import { SessionBatchReceiver } from './workers/session-batches.ts'
 import { WorkerPool } from './workers/worker-pool.ts'
 
-export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
+export interface DataPlaneParts extends Pick<ThreadDataPlaneParts, 'egress'> {
   readonly config: LabConfig
   readonly workers: number
   readonly engine: Engine
@@ -67,7 +67,7 @@ export interface DataPlane {
   /** of this thread; carries nothing where there are workers */
   readonly pipeline: ConnectionPipeline
   /** of this thread */
-  readonly dataPath: Pick<DataPath, 'dial' | 'clock'>
+  readonly dataPath: Pick<ThreadDataPlane, 'dial' | 'clock'>
   /** absent: this thread carries the connections */
   readonly pool?: WorkerPool
   /** what test origins ask about who connects, by transport */
@@ -175,7 +175,7 @@ function recordingDataPath(
   { config, engine, store, context, sessions, memory, events, egress, annotate }: DataPlaneParts,
   sources: Readonly<Record<'tcp' | 'udp', SourceRegistry>>,
 ) {
-  return createDataPath(config, {
+  return createThreadDataPlane(config, {
     engine,
     store,
     context,

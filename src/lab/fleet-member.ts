@@ -7,6 +7,7 @@ import type { DecisionContext } from '../decider/decider.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { inputError } from '../errors/issue.ts'
 import { messageOf } from '../errors/thrown.ts'
+import type { Fleet } from '../fleet/fleet.ts'
 import type { WatchedMember } from '../fleet/member-watch.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
@@ -15,8 +16,8 @@ import type { MemberOf } from '../outbound/member-attempt.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { Journal } from '../store/journal.ts'
 import type { Store } from '../store/store.ts'
-import type { DataPath } from './data-path.ts'
 import type { StartOptions } from './start-lab.ts'
+import type { ThreadDataPlane } from './thread-data-plane.ts'
 
 export interface FleetMember {
   /** what the store begins with */
@@ -39,7 +40,7 @@ export interface FleetMember {
 export interface JoinParts {
   readonly store: Store
   readonly context: Pick<DecisionContext, 'ports'>
-  readonly dataPath: Pick<DataPath, 'dial' | 'clock'>
+  readonly dataPath: Pick<ThreadDataPlane, 'dial' | 'clock'>
 }
 
 /** Undefined: the lab is alone. Throws an InputError `fleet.*` with why it cannot be a member. */
@@ -50,12 +51,12 @@ export async function openFleet(
 ): Promise<FleetMember | undefined> {
   const { fleet: settings, file, timeouts } = config
   if (settings === undefined) return undefined
-  const [{ Fleet }, { FleetLinks }, { attemptAt }] = await Promise.all([
+  const [{ Fleet: Member }, { FleetLinks }, { attemptAt }] = await Promise.all([
     import('../fleet/fleet.ts'),
     import('../fleet/fleet-links.ts'),
-    import('../fleet/remote-attempt.ts'),
+    import('../fleet/carried-attempt.ts'),
   ])
-  const fleet = await Fleet.open(config, settings, events)
+  const fleet = await Member.open(config, settings, events)
   const links = new FleetLinks(fleet, events)
   const sessions = fleet.sessionsOf(ephemeral ? undefined : state, config.log.keep)
   const { member, colo, name, onPartition } = settings
@@ -67,11 +68,12 @@ export async function openFleet(
       standing: standing.kind,
       code: standing.kind === 'stopped' ? standing.code : null,
       why: standing.kind === 'following' ? null : standing.why,
+      since: standing.kind === 'following' ? null : new Date(standing.since).toISOString(),
       on_partition: onPartition,
       revision: fleet.revision,
       carried_for_others: links.carried,
       sessions_sent: sessions.sent,
-      members: fleet.watch.members().map((each) => statusOf(each, fleet.revision)),
+      members: fleet.watch.members().map((each) => statusOf(each, fleet)),
     }
   }
   return {
@@ -82,6 +84,8 @@ export async function openFleet(
       status,
       drain: (which, drained) => fleet.changes.act({ type: 'drain', member: which, drained }),
       followSessions: (listener) => sessions.follow(listener),
+      recentSessions: () => sessions.recent(),
+      findSession: (id) => sessions.find(id),
       leave: (which) => fleet.changes.act({ type: 'leave', member: which }),
     },
     withoutOthers(next) {
@@ -133,7 +137,13 @@ export async function openFleet(
   }
 }
 
-function statusOf({ entry, isSelf, lost, link, beat, silentMs }: WatchedMember, revision: number) {
+function statusOf(
+  { entry, isSelf, lost, link, beat, silentMs }: WatchedMember,
+  { revision, standing }: Pick<Fleet, 'revision' | 'standing'>,
+) {
+  const ownTrouble = standing.kind === 'following' ? '' : standing.why
+  const trouble = isSelf ? ownTrouble : (beat?.trouble ?? '')
+  const usable = trouble === '' ? ('up' as const) : ('cut_off' as const)
   const reached = isSelf ? revision : (beat?.revision ?? 0)
   return {
     name: entry.name,
@@ -141,13 +151,13 @@ function statusOf({ entry, isSelf, lost, link, beat, silentMs }: WatchedMember, 
     advertise: entry.advertise,
     version: entry.version,
     is_self: isSelf,
-    state: entry.drained ? ('drained' as const) : lost === undefined ? ('up' as const) : ('lost' as const),
+    state: entry.drained ? ('drained' as const) : lost === undefined ? usable : ('lost' as const),
     why: lost ?? null,
     link,
     revision: reached,
     behind: Math.max(0, revision - reached),
     sessions: beat?.sessions ?? 0,
-    trouble: beat?.trouble ?? '',
+    trouble,
     silent_seconds: silentMs === undefined ? null : Math.round(silentMs / 100) / 10,
   }
 }

@@ -7,8 +7,8 @@ import type { Issue } from '../errors/issue.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import type { Store } from '../store/store.ts'
-import type { DataPlaneTraffic } from './data-path.ts'
 import type { FollowedConfig } from './follow-config.ts'
+import type { DataPlaneTraffic } from './thread-data-plane.ts'
 
 export interface ReadinessParts {
   readonly store: Pick<Store, 'whyNotWritable'>
@@ -35,6 +35,8 @@ const SHARED_MS = 1_000
 /** A busy machine takes its time; one that takes longer is not ready. */
 const TIMEOUT_MS = 5_000
 
+/** Checks that the lab works: state and session log can be written, worker threads answer, every listener accepts.
+ *  Each has 5 s. */
 export function createReadiness(parts: ReadinessParts): Readiness {
   let last: { readonly at: number; readonly found: Promise<readonly string[]> } | undefined
   return {

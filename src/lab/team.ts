@@ -40,14 +40,14 @@ export function openTeam(
       ...(ephemeral ? {} : { directory: state }),
       ...(apiToken === undefined ? {} : { given: apiToken }),
     }),
-    tokens: openAccessTokens(journal.shelf('token'), consoleSessionOf),
+    tokens: openAccessTokens(journal.table('token'), consoleSessionOf),
     audit: openAuditLog({
-      shelf: journal.shelf('audit'),
+      table: journal.table('audit'),
       ...(file === undefined ? {} : { file }),
       keepMs: auditKeepMs,
       onProblem: (message) => events.warn(message),
     }),
-    policyHistory: openPolicyHistory(journal.shelf('policy'), store, { onProblem: (message) => events.warn(message) }),
+    policyHistory: openPolicyHistory(journal.table('policy'), store, { onProblem: (message) => events.warn(message) }),
     close: async (deadlineMs) => {
       provider?.close()
       await file?.close(deadlineMs)

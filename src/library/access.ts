@@ -56,6 +56,7 @@ export interface AccessibleLab {
   readonly decider: { readonly config: Pick<LabConfig, 'users' | 'devices'> }
 }
 
+/** The access of programs to one lab; dispatchers are made once per person and closed together. */
 export class ClientAccess {
   readonly #lab: AccessibleLab
   readonly #authority: string
@@ -67,6 +68,7 @@ export class ClientAccess {
     this.#authority = authority
   }
 
+  /** The proxy's URL, with the person's user name and password. Throws an InputError as {@link proxyAccess} does. */
   proxyUrl(choice: ProxyChoice = {}): string {
     const { scheme, proxy, credentials } = this.proxyAccess(choice)
     const login = credentials && Object.values(credentials).map(encodeURIComponent).join(':')
@@ -74,6 +76,7 @@ export class ClientAccess {
     return `${scheme === 'socks5' ? 'socks5h' : scheme}://${login === undefined ? at : `${login}@${at}`}`
   }
 
+  /** Node's fetch through the proxy; rejects as fetch does. */
   async fetch(url: string | URL, init: LabFetchInit = {}): Promise<Response> {
     checkOptions(init, { ...CHOICES, ...INIT })
     const isChoice = (name: string) => Object.hasOwn(CHOICES, name)
@@ -87,6 +90,7 @@ export class ClientAccess {
     }
   }
 
+  /** A dispatcher of undici's through the proxy: one per person and listener, closed with {@link close}. */
   dispatcher(choice: ProxyChoice = {}): Dispatcher {
     const access = this.proxyAccess(choice)
     const key = JSON.stringify(access)
@@ -100,6 +104,7 @@ export class ClientAccess {
     return dispatcher
   }
 
+  /** The environment variables by which programs find the proxy and its certificates, as `egresslab env` prints them. */
   env(choice: ProxyChoice = {}): Record<string, string> {
     const proxy = this.proxyUrl(choice)
     const ca = resolve(this.#lab.authorityFile)
@@ -118,6 +123,7 @@ export class ClientAccess {
     }
   }
 
+  /** Destroys every dispatcher and its connections; requests under way reject. */
   async close(): Promise<void> {
     await Promise.all([...this.#dispatchers.values()].map(({ agent }) => agent.close()))
   }

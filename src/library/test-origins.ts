@@ -44,6 +44,7 @@ export class RequestLog {
     return requests
   }
 
+  /** Forgets every request; the lists stay the same objects. */
   clear(): void {
     for (const requests of this.#byHost.values()) requests.length = 0
   }
@@ -65,6 +66,7 @@ function seen({ method, scheme, request, client, at }: OriginRequest, status: nu
   }
 }
 
+/** The origins a program adds, and the requests they and the configured ones got. */
 export class Origins {
   readonly #lab: StartedLab
   readonly #log: RequestLog
@@ -77,6 +79,7 @@ export class Origins {
     this.#log = log
   }
 
+  /** Serves one more origin and empties its list of requests. Rejects with an InputError; then nothing has changed. */
   async add(origin: NewOrigin): Promise<LabOrigin> {
     checkOptions(origin, OPTIONS)
     if (origin.host === undefined) throw optionError(['host'], 'the origin has no `host`')
@@ -96,6 +99,7 @@ export class Origins {
     })
   }
 
+  /** A test origin, added or configured. Throws an InputError for any other host. */
   get(host: string): LabOrigin {
     const name = readHostName(host)
     const { destinations, origins } = this.#lab.decider.config
@@ -115,6 +119,7 @@ export class Origins {
     }
   }
 
+  /** Ends an origin that was added. Rejects with an InputError for any other host. */
   async remove(host: string): Promise<void> {
     return this.#inTurn(async () => {
       const name = readHostName(host)

@@ -97,6 +97,8 @@ export interface DestinationSettings {
   readonly dispatcher: Dispatcher
 }
 
+/** What delivers files to destinations: a request of HTTP, or a file below one of the folders allowed. Also proves
+ *  that a destination is its owner's, by Cloudflare's challenge. */
 export function createDestinations(settings: DestinationSettings): LogpushDestinations {
   const { accountId, keyFile, roots, userAgent, dispatcher } = settings
 

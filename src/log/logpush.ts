@@ -57,6 +57,8 @@ export interface Logpush extends Pick<LogpushDestinations, 'check' | 'needsChall
 
 const NEVER: LogpushStatus = { lastComplete: null, lastError: null, errorMessage: null }
 
+/** Runs the Logpush jobs of a lab: batches sessions by each job's limits, delivers them, tries again, and keeps on
+ *  disk what is not delivered. */
 export function createLogpush(settings: LogpushSettings): Logpush {
   const dispatcher = new Agent({ connections: 4 })
   const destinations = createDestinations({ ...settings, keyFile: join(settings.folder, 'challenge-key'), dispatcher })

@@ -18,8 +18,8 @@ import {
   originRequestOf,
 } from './origin-request.ts'
 import { type Attribution, html, type OriginAnswer, send } from './page.ts'
+import { runTool } from './response-tools.ts'
 import { directRequest, echo, saas, search, site, trace } from './sites.ts'
-import { runTool } from './test-endpoints.ts'
 
 export interface OriginsOptions extends OriginContext {
   readonly specs: readonly OriginSpec[]

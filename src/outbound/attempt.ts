@@ -7,11 +7,11 @@ import type { Egress } from '../policy/decision.ts'
 import type { DialAttempt, TcpUpstream, Tunnel } from '../proxy/stage-values.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import type { DialListener, Engine, PendingDial, SocketBinding } from '../transport/engine.ts'
+import type { BindingOf, ExitOf } from './configured-egress.ts'
 import { type DialledPair, describeDestination, dialError, isLoopback, isPortClash } from './errno.ts'
 import type { MemberOf } from './member-attempt.ts'
 import type { PortLeases } from './port-leases.ts'
 import type { Sources } from './source-registry.ts'
-import type { BindingOf, ExitOf } from './upstream-proxy.ts'
 
 /** Ports tried per attempt before it fails (EG-04). A try costs a bind; where other processes hold half of all ports
  *  (in TIME_WAIT, say), 8 tries failed once in 256 dials. */

@@ -144,6 +144,7 @@ function cannotReach(pair: DialledPair, options: Options): GatewayError {
   )
 }
 
+/** Whether an address is of 127.0.0.0/8 or ::1; IPv4-mapped addresses have to be unmapped before. */
 export function isLoopback(ip: Ip): boolean {
   return ip.family === 4 ? (ip.words[0] ?? 0) >>> 24 === 127 : ip.text === '::1'
 }

@@ -32,6 +32,8 @@ export interface MemberLink {
 /** The link by which an attempt leaves; an error where it must not; undefined: it leaves here. */
 export type MemberOf = (attempt: DialAttempt) => MemberLink | GatewayError | undefined
 
+/** An attempt over the link to that member; reports to its race as any other attempt does, with
+ *  `egress.member_failed` and the like. */
 export class MemberAttempt implements Try, MemberListener {
   readonly #attempt: DialAttempt
   readonly #link: MemberLink

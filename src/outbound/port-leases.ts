@@ -67,6 +67,8 @@ export interface PortLeaseSettings {
 /** Percentages of the limit that are reported. */
 const PRESSURES = [80, 95, 100] as const
 
+/** The ports of one thread: leases the next free one for an egress and a destination, until it is released; no more
+ *  than the limit allows ([E7]). */
 export class PortLeases {
   readonly #settings: PortLeaseSettings
   /** every port of the slice, shared by all pools */

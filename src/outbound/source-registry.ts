@@ -19,6 +19,7 @@ class Entry {
   }
 }
 
+/** The open connections of this thread, by both endpoints. */
 export class SourceRegistry implements Sources {
   readonly #entries = new Map<string, Entry>()
 

@@ -1,5 +1,9 @@
 // Places on the globe: data centers, and where users and addresses are.
 
+import table from './colos.json' with { type: 'json' }
+import countries from './countries.json' with { type: 'json' }
+import type { ColoCode } from './ids.ts'
+
 /** A place on the globe. `country` is ISO 3166 alpha-2 in capitals, `continent` one of AF AN AS EU NA OC SA; degrees
  *  are WGS 84, north and east positive. */
 export interface Place {
@@ -34,16 +38,12 @@ interface Coordinates {
   longitude: number
 }
 
-import table from './colos.json' with { type: 'json' }
-import type { ColoCode } from './ids.ts'
 /** Every colo by its code. */
 export const COLOS: ReadonlyMap<string, Colo> = new Map(
   table.map(({ code, city, country, lat, lon }) => {
     return [code, Object.freeze({ code, city, country, latitude: lat, longitude: lon })] as const
   }),
 )
-
-import countries from './countries.json' with { type: 'json' }
 
 export interface CountryFacts {
   /** AF AN AS EU NA OC SA */

@@ -33,6 +33,7 @@ export interface Axis {
   readonly ordinary?: number
 }
 
+/** Values of a flow with every field absent, for {@link putField} to fill in. */
 export function emptyValues(): Values {
   return new Array<Value | undefined>(GATEWAY_SCHEME.fields.size).fill(undefined)
 }

@@ -7,7 +7,7 @@ import type { Rule } from '../policy/rule.ts'
 import { explainWitness, witnessJson } from './answer.ts'
 import type { ProveSettings } from './invariants.ts'
 import { type End, effectOf, type PolicyTerms } from './policy-terms.ts'
-import { Proof, type Witness } from './proof.ts'
+import { Proof, timeFor, type Witness } from './proof.ts'
 import { openWorld, readPolicySubject, type Subject } from './subject.ts'
 import { and, FALSE, not, or, type Term, TRUE, xor } from './terms.ts'
 
@@ -21,8 +21,8 @@ export interface RegionSide {
 export interface Region {
   readonly before: RegionSide
   readonly after: RegionSide
-  /** in the language of rules; holds for exactly the connections of the region */
-  readonly condition: string
+  /** in the language of rules; holds for exactly the connections of the region; undefined: the time did not do */
+  readonly condition: string | undefined
   /** the region exists only while these are down, and while those are up */
   readonly down: readonly string[]
   readonly up: readonly string[]
@@ -61,11 +61,13 @@ export async function compareSubjects(
   after: Pick<Subject, 'snapshot' | 'world'>,
   options: CompareOptions,
 ): Promise<PolicyComparison> {
+  const start = performance.now()
+  const msLeft = timeFor(options)
   const world = openWorld([before.world, after.world])
   const input = { policies: [before.snapshot, after.snapshot], world, conditions: [], only: 'differences' } as const
   const proof = await Proof.open(input, { inPlace: options.inPlace ?? true })
   try {
-    return await comparePolicies(proof, options)
+    return await comparePolicies(proof, options, start, msLeft)
   } finally {
     proof.close()
   }
@@ -80,7 +82,7 @@ export function comparisonJson({ isSame, reason, regions, ms }: PolicyComparison
     regions: regions.map(({ before, after, condition, down, up, witness }) => ({
       before: { rule: before.rule, egress: before.egress },
       after: { rule: after.rule, egress: after.egress },
-      condition,
+      condition: condition ?? null,
       while_down: down,
       while_up: up,
       witness: {
@@ -91,9 +93,13 @@ export function comparisonJson({ isSame, reason, regions, ms }: PolicyComparison
   }
 }
 
-/** Compares the two policies of a proof. */
-export async function comparePolicies(proof: Proof, options: CompareOptions): Promise<PolicyComparison> {
-  const start = performance.now()
+/** Compares the two policies of a proof in the time that is left of what began at `start`. */
+export async function comparePolicies(
+  proof: Proof,
+  options: CompareOptions,
+  start: number = performance.now(),
+  msLeft: () => number = timeFor(options),
+): Promise<PolicyComparison> {
   const [before, after] = proof.policies
   if (before === undefined || after === undefined) throw new RangeError('a comparison needs two policies')
   const different = differenceOf(before, after)
@@ -102,7 +108,6 @@ export async function comparePolicies(proof: Proof, options: CompareOptions): Pr
     return { isSame, reason, regions, ms: performance.now() - start }
   }
   const seen: Term[] = []
-  const timeLeft = () => start + options.timeoutMs - performance.now()
   const pairs = new Map<string, readonly Literal[]>()
   const everyColo = proof.outages.all.size
   let colosDown = everyColo
@@ -113,7 +118,7 @@ export async function comparePolicies(proof: Proof, options: CompareOptions): Pr
       people: 'anybody',
       isFound: ({ decisions: [one, other] }) =>
         one !== undefined && other !== undefined && effect(one) !== effect(other),
-      timeoutMs: Math.max(1, timeLeft()),
+      timeoutMs: msLeft(),
       signal: options.signal,
     })
     if (found.kind === 'unknown') return done(undefined, found.why)
@@ -140,12 +145,12 @@ export async function comparePolicies(proof: Proof, options: CompareOptions): Pr
     seen.push(not(term))
     const key = `${one.outcome === 'exempt'} ${one.rule?.id} ${other.outcome === 'exempt'} ${other.rule?.id}`
     const known = pairs.get(key)
-    const literals = known ?? (await pairOf(proof, [before, after], [one, other], Math.max(1000, timeLeft())))
+    const literals = known ?? (await pairOf(proof, [before, after], [one, other], msLeft))
     pairs.set(key, literals)
     const region: Region = {
       before: sideOf(one),
       after: sideOf(other),
-      ...(await conditionOf(proof, term, literals, Math.max(1000, timeLeft()))),
+      ...(await conditionOf(proof, term, literals, msLeft)),
       witness: found.witness,
     }
     regions.push(region)
@@ -212,23 +217,25 @@ async function pairOf(
   proof: Proof,
   [before, after]: readonly [PolicyTerms, PolicyTerms],
   [one, other]: readonly [Decision, Decision],
-  timeoutMs: number,
+  msLeft: () => number,
 ): Promise<readonly Literal[]> {
   const own = [...literalsOf(before, one), ...literalsOf(after, other)].filter(({ term }) => term !== TRUE)
   const all = new Map(own.map((literal) => [literal.term, literal] as const))
   const pair = and([whereDecided(before, one), whereDecided(after, other)])
-  return proof.fewest([...all.values()], not(pair), timeoutMs)
+  return proof.fewest([...all.values()], not(pair), msLeft)
 }
 
-/** The fewest of these, with addresses and outages, that together mean the region. */
+/** The fewest of these, with addresses and outages, that together mean the region. Without addresses and outages there is
+ *  no condition: what is left would hold for too many. */
 async function conditionOf(
   proof: Proof,
   region: Term,
   pair: readonly Literal[],
-  timeoutMs: number,
+  msLeft: () => number,
 ): Promise<Pick<Region, 'condition' | 'down' | 'up'>> {
-  const common = await proof.truthsOf(region, commonLiterals(proof), timeoutMs)
-  const needed = await proof.fewest([...pair, ...common], not(region), timeoutMs)
+  const common = await proof.truthsOf(region, commonLiterals(proof), msLeft)
+  if (common === undefined) return { condition: undefined, down: [], up: [] }
+  const needed = await proof.fewest([...pair, ...common], not(region), msLeft)
   const texts = needed.flatMap(({ text }) => text ?? [])
   const colos = needed.flatMap(({ colo }) => colo ?? [])
   const [only = 'every connection'] = texts

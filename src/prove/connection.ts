@@ -55,6 +55,7 @@ export interface Concrete {
   readonly device: WorldDevice | undefined
 }
 
+/** The unknowns of one connection, with the solver's script that declares and bounds them. */
 export class Connection {
   readonly script: Script
   readonly people: PersonTerms

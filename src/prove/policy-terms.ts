@@ -64,6 +64,7 @@ export function readPolicy(
   return { snapshot, rules, lists }
 }
 
+/** Where an account's routes lie, names in canonical form: classes of destinations must not mix their two sides. */
 export function landmarksOf({ snapshot: { account } }: PolicyText): Landmarks {
   return {
     names: account.hostnameRoutes.map(({ hostname }) => canonicalRoute(hostname)),

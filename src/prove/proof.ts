@@ -1,4 +1,5 @@
 // Questions about every connection at once: finds a connection that meets conditions, or shows that there is none.
+// Questions asked in place leave no moment to signals, timers and terminals, so that one is made before each.
 // Every connection found is decided by decide() itself before it is believed; a disagreement is a bug and is thrown.
 
 import { setImmediate } from 'node:timers/promises'
@@ -77,6 +78,7 @@ export class ProofDisagreement extends Error {
 
 const MOST_TRIES = 24
 
+/** One question session with a solver. Throws ProofDisagreement where a connection it found is decided differently. */
 export class Proof {
   readonly connection: Connection
   readonly outages: Outages
@@ -137,18 +139,23 @@ export class Proof {
     this.#solver.close()
   }
 
-  /** Of these conditions, those that hold wherever `region` does. */
-  async truthsOf<T extends { readonly term: Term }>(region: Term, all: readonly T[], timeoutMs: number): Promise<T[]> {
+  /** Of these conditions, those that hold wherever `region` does; undefined where the time did not do. */
+  async truthsOf<T extends { readonly term: Term }>(
+    region: Term,
+    all: readonly T[],
+    msLeft: () => number,
+  ): Promise<T[] | undefined> {
     let left = [...all]
     for (;;) {
+      await setImmediate()
       const wrong = or(left.map(({ term }) => not(term)))
       const answer = await this.#solver.ask(
         this.script,
         [region, wrong],
-        timeoutMs,
+        msLeft(),
         left.map(({ term }) => term),
       )
-      if (answer.kind !== 'possible') return answer.kind === 'impossible' ? left : []
+      if (answer.kind !== 'possible') return answer.kind === 'impossible' ? left : undefined
       const { model } = answer
       const kept = left.filter(({ term }) => model.holds(term))
       if (kept.length === left.length) throw new Error('the solver gave a connection that does not meet its conditions')
@@ -156,10 +163,12 @@ export class Proof {
     }
   }
 
-  /** The fewest of these conditions that exclude `term` as all of them do; all of them where that is not known. */
-  async fewest<T extends { readonly term: Term }>(all: readonly T[], term: Term, timeoutMs: number): Promise<T[]> {
+  /** The fewest of these conditions that exclude `term` as all of them do; all of them where that is not known, and more
+   *  than are needed where the time did not do. */
+  async fewest<T extends { readonly term: Term }>(all: readonly T[], term: Term, msLeft: () => number): Promise<T[]> {
     const core = async (some: readonly T[]) => {
-      const found = await this.#solver.conflictOf(this.script, [...some.map((one) => one.term), term], timeoutMs)
+      await setImmediate()
+      const found = await this.#solver.conflictOf(this.script, [...some.map((one) => one.term), term], msLeft())
       return found === undefined ? undefined : some.filter((one) => found.includes(one.term))
     }
     let left = await core(all)
@@ -173,13 +182,12 @@ export class Proof {
 
   /** A connection that meets all terms; with as few data centers down and as ordinary a person as can be. */
   async find(search: ProofSearch): Promise<Found> {
-    // questions asked in place leave no moment to signals, timers and terminals
     await setImmediate()
-    const deadline = performance.now() + search.timeoutMs
+    const msLeft = timeFor(search)
     const stop = () => this.#solver.interrupt()
     search.signal?.addEventListener('abort', stop)
     try {
-      const found = await this.#search(search, () => deadline - performance.now())
+      const found = await this.#search(search, msLeft)
       return found.kind === 'unknown' && found.isTooMuch === true ? { ...found, why: this.#withSize(found.why) } : found
     } finally {
       search.signal?.removeEventListener('abort', stop)
@@ -320,6 +328,12 @@ export class Proof {
     const chosen = [...this.#choices.values()].map(({ variable }) => isAt(variable, model))
     return not(and([...chosen, this.connection.people.sameIn(model)]))
   }
+}
+
+/** Milliseconds left of a time limit that begins now; none once the signal says stop. */
+export function timeFor({ timeoutMs, signal }: Pick<ProofSearch, 'timeoutMs' | 'signal'>): () => number {
+  const deadline = performance.now() + timeoutMs
+  return () => (signal?.aborted === true ? 0 : deadline - performance.now())
 }
 
 /** Rules written alike in several policies are read once. */

@@ -9,7 +9,7 @@ import type { Rule } from '../policy/rule.ts'
 import { witnessJson } from './answer.ts'
 import { type ProveSettings, proveInvariants } from './invariants.ts'
 import { type End, effectOf, type PolicyTerms } from './policy-terms.ts'
-import { type Found, Proof, type Witness } from './proof.ts'
+import { type Found, Proof, timeFor, type Witness } from './proof.ts'
 import { openWorld, readSubject, type Subject } from './subject.ts'
 import { and, choose, FALSE, not, or, type Script, type Term, TRUE, xor } from './terms.ts'
 
@@ -143,7 +143,7 @@ async function* findingsOnRule(
     return
   }
   if (reached.kind === 'none') {
-    yield { kind: 'never-reached', rule, by: await coveredBy(proof, policy, at, settings.timeoutMs) }
+    yield { kind: 'never-reached', rule, by: await coveredBy(proof, policy, at, settings) }
     return
   }
   yield* countries(proof, policy, rule, fires, settings)
@@ -214,12 +214,17 @@ function ask(
   return proof.find({ where, colosDown, people: 'anybody', isFound, ...settings })
 }
 
-async function coveredBy(proof: Proof, policy: PolicyTerms, at: number, timeoutMs: number): Promise<readonly Rule[]> {
+async function coveredBy(
+  proof: Proof,
+  policy: PolicyTerms,
+  at: number,
+  settings: ProveSettings,
+): Promise<readonly Rule[]> {
   const match = policy.matches[at] ?? FALSE
   const earlier = policy.text.rules.slice(0, at).map(({ rule }, number) => {
     return { rule, term: not(policy.matches[number] ?? FALSE) }
   })
-  const needed = await proof.fewest(earlier, match, timeoutMs)
+  const needed = await proof.fewest(earlier, match, timeFor(settings))
   return needed.map(({ rule }) => rule)
 }
 

@@ -17,6 +17,7 @@ export type SolverAnswer =
   | { readonly kind: 'possible'; readonly model: Model }
   | { readonly kind: 'unknown'; readonly why: string }
 
+/** A question is not asked where no time is left for it; its answer is then `unknown`. */
 export interface Solver {
   /** Whether the script and all of these conditions can hold together. `looked`: further terms the model shall know. */
   ask(script: Script, conditions: readonly Term[], timeoutMs: number, looked?: readonly Term[]): Promise<SolverAnswer>
@@ -30,6 +31,7 @@ export interface Solver {
 }
 
 const MEMORY_MB = 2000
+const OUT_OF_TIME = 'timeout'
 
 /** Starts the solver. `inPlace`: short questions may hold up this thread, which costs less than handing them to another.
  *  Throws an InputError where the package is not installed. */
@@ -56,6 +58,7 @@ export async function startSolver({ inPlace = true } = {}): Promise<Solver> {
   let pending = '(set-logic QF_FD)\n(set-option :produce-unsat-cores true)\n'
 
   async function check(script: Script, conditions: readonly Term[], timeoutMs: number) {
+    if (timeoutMs <= 0) return { names: [], answer: OUT_OF_TIME }
     const names = conditions.map((condition) => {
       const name = `q${++questions}`
       return { name, condition, text: `(declare-const ${name} Bool)(assert (=> ${name} ${condition}))` }
@@ -92,6 +95,7 @@ export async function startSolver({ inPlace = true } = {}): Promise<Solver> {
       const labels = labelled(looked)
       const { answer } = await check(script, conditions, timeoutMs)
       if (answer === 'unsat') return { kind: 'impossible' }
+      if (answer === OUT_OF_TIME) return { kind: 'unknown', why: reasonOf(OUT_OF_TIME) }
       if (answer !== 'sat') {
         refuseError(answer)
         const why = evaluateNow(memory, context, '(get-info :reason-unknown)').replace(/^.*"(.*)".*$/s, '$1')

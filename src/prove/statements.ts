@@ -1,8 +1,9 @@
 // Invariants read against the configuration they are for. Statements that cannot be meant are errors with their places;
 // proves nothing.
 
+import { expandNames, writtenSpan } from '../config/expression-names.ts'
 import type { LabConfig } from '../config/lab-config.ts'
-import { expandNames, gatherNames, type Names, writtenSpan } from '../config/names.ts'
+import { gatherNames, type Names } from '../config/names.ts'
 import type { ConfiguredInvariant, InvariantDemand } from '../config/read-invariants.ts'
 import { readSourceDocument } from '../config/source-document.ts'
 import { counted } from '../errors/counted.ts'

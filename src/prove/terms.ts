@@ -14,16 +14,19 @@ export interface ClassVariable {
   readonly count: number
 }
 
+/** Logical negation, simplified: no `(not (not a))`, no negated constant. */
 export function not(term: Term): Term {
   if (term === TRUE) return FALSE
   if (term === FALSE) return TRUE
   return term.startsWith('(not ') ? term.slice(5, -1) : `(not ${term})`
 }
 
+/** The conjunction; TRUE for none, without repeated and neutral terms. */
 export function and(terms: readonly Term[]): Term {
   return joined('and', terms, TRUE, FALSE)
 }
 
+/** The disjunction; FALSE for none, without repeated and neutral terms. */
 export function or(terms: readonly Term[]): Term {
   return joined('or', terms, FALSE, TRUE)
 }
@@ -39,6 +42,7 @@ function joined(op: 'and' | 'or', terms: readonly Term[], neutral: Term, settlin
   return rest.size === 1 ? only : `(${op} ${[...rest].join(' ')})`
 }
 
+/** Exactly one of the two. */
 export function xor(a: Term, b: Term): Term {
   if (a === FALSE) return b
   if (b === FALSE) return a
@@ -46,6 +50,7 @@ export function xor(a: Term, b: Term): Term {
   return b === TRUE ? not(a) : `(xor ${a} ${b})`
 }
 
+/** Both or neither. */
 export function iff(a: Term, b: Term): Term {
   return not(xor(a, b))
 }

@@ -33,6 +33,8 @@ export interface FieldTest {
   readonly lists: KnownLists
 }
 
+/** The vocabulary of one question: expressions are added one by one, then it is asked for what each field is
+ *  compared with. */
 export class ProofVocabulary {
   readonly #leaves: Leaf[] = []
   readonly #tests = new Map<string, FieldTest[]>()

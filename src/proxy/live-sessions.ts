@@ -33,6 +33,7 @@ export interface OpenSession {
   readonly decided: SessionDecision | undefined
 }
 
+/** Every open session of a thread: listed, found by id, cut off, and waited for. */
 export class LiveSessions {
   /** a list, not a map by id: thousands of short sessions come and go, and almost none is ever looked up */
   readonly #open = new LinkedList<Session<Upstream>>()
@@ -168,6 +169,7 @@ export interface RecentSession {
   readonly decided?: SessionDecision
 }
 
+/** The last finished sessions, at most as many as it has room for; the oldest goes first. */
 export class RecentSessions {
   readonly #capacity: number
   /** a ring, its oldest entry at `#next` once it is full; deleting the oldest entry of a Map costs 4 µs per session */

@@ -4,7 +4,7 @@
 import { randomFillSync } from 'node:crypto'
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { annotationFields } from '../errors/to-http.ts'
+import { annotationFields } from '../errors/http-error-answer.ts'
 import type { TcpInfo } from '../transport/byte-stream.ts'
 import type { ListEntry } from '../transport/linked-list.ts'
 import type { Connected, TcpUpstream, Upstream } from './stage-values.ts'
@@ -41,6 +41,7 @@ export interface HttpExchange {
 const MOST_EXCHANGES = 100
 const NONE: readonly never[] = []
 
+/** One session from its connection to its record, which it makes exactly once. */
 export class Session<Out extends Upstream = TcpUpstream> {
   readonly id = newSessionId()
   readonly connected: Connected<Out>

@@ -55,6 +55,7 @@ interface Way {
   waiting: Buffer[]
 }
 
+/** The flows of one association, by destination; one that was refused stays so for a while. */
 export class UdpFlows {
   readonly #options: UdpFlowsOptions
   readonly #outlets: UdpUpstreams

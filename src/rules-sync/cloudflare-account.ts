@@ -26,6 +26,7 @@ export async function openAccount(access: AccountAccess): Promise<CloudflareAcco
   return new CloudflareAccount(api, access.called, `/accounts/${encodeURIComponent(id)}`)
 }
 
+/** One account; calls reject with the InputError of the API client, which names the call. */
 export class CloudflareAccount {
   readonly #api: CloudflareApi
   readonly #called: string

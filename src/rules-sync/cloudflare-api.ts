@@ -22,6 +22,8 @@ export class CloudflareApiError extends Error {
   override readonly name = 'CloudflareApiError'
 }
 
+/** Calls the API with one set of credentials. Rejects with an InputError that has the API's own messages, and never
+ *  a secret. */
 export class CloudflareApi {
   readonly #base: string
   readonly #through: { readonly dispatcher?: Dispatcher }

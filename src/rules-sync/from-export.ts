@@ -139,6 +139,7 @@ function isLive({ deleted_at: deletedAt }: JsonObject): boolean {
   return deletedAt === undefined || deletedAt === null
 }
 
+/** A rule from the API's JSON or Terraform's arguments; `fields` keeps all of it. */
 export function ruleFrom(fields: JsonObject): PortableRule {
   const [id, precedence] = [textIn(fields, 'id'), numberIn(fields, 'precedence')]
   return {
@@ -165,6 +166,7 @@ export function listFrom(fields: JsonObject, items: Json | undefined = fields.it
   }
 }
 
+/** A virtual network from the API's JSON or Terraform's arguments; what is absent is ''. */
 export function networkFrom(fields: JsonObject): PortableNetwork {
   const id = textIn(fields, 'id')
   return {
@@ -186,11 +188,13 @@ export function objectsIn(value: unknown): readonly JsonObject[] {
   return Array.isArray(value) ? value.map(objectOf).filter((item) => item !== undefined) : []
 }
 
+/** A member of an object where it is a text, else undefined. */
 export function textIn(value: JsonObject | undefined, name: string): string | undefined {
   const found = value === undefined || !Object.hasOwn(value, name) ? undefined : value[name]
   return typeof found === 'string' ? found : undefined
 }
 
+/** A member of an object where it is a number, else undefined. */
 export function numberIn(value: JsonObject | undefined, name: string): number | undefined {
   const found = value === undefined || !Object.hasOwn(value, name) ? undefined : value[name]
   return typeof found === 'number' ? found : undefined

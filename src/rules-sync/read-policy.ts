@@ -3,8 +3,8 @@
 import { InputError, type Issue } from '../errors/issue.ts'
 import { fromConfiguration } from './from-configuration.ts'
 import { fromExport } from './from-export.ts'
-import { fromModule, isModulePath } from './from-module.ts'
 import { fromTerraform } from './from-terraform.ts'
+import { fromModule, isModulePath } from './from-terraform-module.ts'
 import type { PortablePolicy } from './portable-policy.ts'
 import { recogniseFile } from './recognise.ts'
 

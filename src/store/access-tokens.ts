@@ -4,7 +4,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import type { Role } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
-import type { Shelf } from './journal.ts'
+import type { RecordTable } from './journal.ts'
 
 /** A token as it may be shown. Times are epoch ms of the machine. */
 export interface AccessToken {
@@ -42,18 +42,18 @@ export interface AccessTokens {
 const MOST_TOKENS = 1000
 const USE_NOTED_EVERY_MS = 60_000
 
-/** The tokens on this shelf. `cookieOf` makes the cookie of a token's text; `now` is machine time, epoch ms. */
-export function openAccessTokens(shelf: Shelf, cookieOf: (text: string) => string, now = Date.now): AccessTokens {
-  const tokens = new Map(shelf.all().map(({ key, body }) => [key, JSON.parse(body) as StoredToken]))
+/** The tokens in this table. `cookieOf` makes the cookie of a token's text; `now` is machine time, epoch ms. */
+export function openAccessTokens(table: RecordTable, cookieOf: (text: string) => string, now = Date.now): AccessTokens {
+  const tokens = new Map(table.all().map(({ key, body }) => [key, JSON.parse(body) as StoredToken]))
   const listeners = new Set<(id: string) => void>()
   const isGood = ({ expiresAt }: AccessToken) => expiresAt === null || now() < expiresAt
   const live = () => [...tokens.values()].filter(isGood)
   const keep = (token: StoredToken) => {
-    shelf.put(token.id, JSON.stringify(token))
+    table.put(token.id, JSON.stringify(token))
     tokens.set(token.id, token)
   }
   const drop = (id: string) => {
-    shelf.remove(id)
+    table.remove(id)
     tokens.delete(id)
   }
   const noteUse = (token: StoredToken): AccessToken => {
@@ -62,7 +62,7 @@ export function openAccessTokens(shelf: Shelf, cookieOf: (text: string) => strin
     // a full disk must not lock people out
     tokens.set(token.id, used)
     try {
-      shelf.put(used.id, JSON.stringify(used))
+      table.put(used.id, JSON.stringify(used))
     } catch (thrown) {
       if (!(thrown instanceof ChangeError)) throw thrown
     }

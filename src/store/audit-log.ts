@@ -2,7 +2,7 @@
 // taken out before an entry is made; a change of the state and its entry are one commit, so that neither is there without the other.
 
 import type { Json } from '../config/lab-state.ts'
-import type { Shelf } from './journal.ts'
+import type { RecordTable } from './journal.ts'
 
 /** What one change did to one thing. Values that are too large are told by their size alone. */
 export interface AuditedChange {
@@ -61,7 +61,7 @@ export interface OpenAuditEntry {
 }
 
 export interface AuditLogOptions {
-  readonly shelf: Shelf
+  readonly table: RecordTable
   /** gets each entry as a line, too */
   readonly file?: { push(line: string): void }
   /** entries that are older are dropped from the state */
@@ -75,12 +75,13 @@ const MOST_ENTRIES = 10_000
 const MOST_CHANGES = 100
 const LARGEST_VALUE = 16 * 1024
 
-export function openAuditLog({ shelf, file, keepMs, onProblem, now = Date.now }: AuditLogOptions): AuditLog {
-  const kept = shelf.all().map(({ key, body }) => ({ key, at: Date.parse((JSON.parse(body) as AuditEntry).at) }))
+/** Opens the audit log: entries are kept in a table, at most 10,000 and for `keepMs`, and large values are cut. */
+export function openAuditLog({ table, file, keepMs, onProblem, now = Date.now }: AuditLogOptions): AuditLog {
+  const kept = table.all().map(({ key, body }) => ({ key, at: Date.parse((JSON.parse(body) as AuditEntry).at) }))
   let last = Number(kept.at(-1)?.key ?? 0)
   const dropOld = () => {
     while (kept[0] !== undefined && (kept.length > MOST_ENTRIES || now() - kept[0].at > keepMs)) {
-      shelf.remove(kept[0].key)
+      table.remove(kept[0].key)
       kept.shift()
     }
   }
@@ -98,14 +99,14 @@ export function openAuditLog({ shelf, file, keepMs, onProblem, now = Date.now }:
       return {
         keep(about) {
           const { made, line } = lineOf(about)
-          shelf.put(made.key, line)
+          table.put(made.key, line)
           written = line
         },
         close(about) {
           const { made, line } = lineOf(about)
           file?.push(line)
           try {
-            if (written !== line) shelf.put(made.key, line)
+            if (written !== line) table.put(made.key, line)
             kept.push(made)
             dropOld()
           } catch (thrown) {
@@ -118,7 +119,7 @@ export function openAuditLog({ shelf, file, keepMs, onProblem, now = Date.now }:
     },
     list: () => {
       const oldest = now() - keepMs
-      return shelf
+      return table
         .all()
         .map(({ body }) => JSON.parse(body) as AuditEntry)
         .filter(({ at }) => Date.parse(at) >= oldest)

@@ -19,20 +19,20 @@ export interface Journal {
   readonly revision: number
   /** Every row, in the order the documents were first written. */
   load(): readonly JournalRow[]
-  /** `also` may write to shelves: that is part of the same commit, and what it throws undoes all of it. Throws ChangeError
+  /** `also` may write to tables: that is part of the same commit, and what it throws undoes all of it. Throws ChangeError
    *  `change.disk`; then nothing was written. */
   commit(changes: readonly RowChange[], revision: number, also?: () => void): void
-  /** What is kept beside the documents and is part of no revision. */
-  shelf(name: ShelfName): Shelf
+  /** Tokens, the audit log or the revisions of the policy. */
+  table(name: RecordTableName): RecordTable
   /** Attempts a commit that changes nothing: why it failed, or undefined. Writes to the disk and waits for it. */
   whyNotWritable(): string | undefined
   close(): void
 }
 
-export type ShelfName = 'token' | 'audit' | 'policy'
+export type RecordTableName = 'token' | 'audit' | 'policy'
 
-/** Records under a key, in the order they were first written; `body` is JSON. */
-export interface Shelf {
+/** Records under a key, beside the documents and part of no revision, in the order they were first written; `body` is JSON. */
+export interface RecordTable {
   all(): readonly { readonly key: string; readonly body: string }[]
   /** Writes or replaces one. Throws ChangeError `change.disk`; then nothing was written. */
   put(key: string, body: string): void
@@ -41,11 +41,11 @@ export interface Shelf {
 
 /** A journal that stores nothing on disk. */
 export function memoryJournal(): Journal {
-  const shelves = new Map<ShelfName, Map<string, string>>()
+  const tables = new Map<RecordTableName, Map<string, string>>()
   return {
-    shelf: (name) => {
-      const kept = shelves.get(name) ?? new Map<string, string>()
-      shelves.set(name, kept)
+    table: (name) => {
+      const kept = tables.get(name) ?? new Map<string, string>()
+      tables.set(name, kept)
       return {
         all: () => [...kept].map(([key, body]) => ({ key, body })),
         put: (key, body) => void kept.set(key, body),

@@ -3,7 +3,7 @@
 
 import type { Draft, LabState, Stored } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
-import type { JournalRow, Shelf } from './journal.ts'
+import type { JournalRow, RecordTable } from './journal.ts'
 import { fromRow, toRow } from './overlay.ts'
 import type { Store } from './store.ts'
 
@@ -34,12 +34,12 @@ interface Row {
 
 /** Keeps every revision of this store's policy from now on. `now` is machine time, epoch ms. */
 export function openPolicyHistory(
-  shelf: Shelf,
+  table: RecordTable,
   store: Pick<Store, 'current' | 'subscribe'>,
   { onProblem, now = Date.now }: { readonly onProblem: (message: string) => void; readonly now?: () => number },
 ): PolicyHistory {
-  const kept = shelf.all().map(({ key, body }) => ({ key, bytes: body.length }))
-  let last = contentOf((JSON.parse(shelf.all().at(-1)?.body ?? '{"rows":[]}') as Row).rows)
+  const kept = table.all().map(({ key, body }) => ({ key, bytes: body.length }))
+  let last = contentOf((JSON.parse(table.all().at(-1)?.body ?? '{"rows":[]}') as Row).rows)
   const keep = () => {
     const { revision, state } = store.current()
     const rows = rowsOf(state)
@@ -47,12 +47,12 @@ export function openPolicyHistory(
     if (content === last && kept.length > 0) return
     const body = JSON.stringify({ revision, at: now(), rows } satisfies Row)
     try {
-      shelf.put(String(revision), body)
+      table.put(String(revision), body)
       last = content
       kept.push({ key: String(revision), bytes: body.length })
       let bytes = kept.reduce((sum, each) => sum + each.bytes, 0)
       while (kept[0] !== undefined && kept.length > 2 && (kept.length > MOST_REVISIONS || bytes > MOST_BYTES)) {
-        shelf.remove(kept[0].key)
+        table.remove(kept[0].key)
         bytes -= kept[0].bytes
         kept.shift()
       }
@@ -66,7 +66,7 @@ export function openPolicyHistory(
   store.subscribe((_snapshot, { touched }) => {
     if (touched.some(({ kind }) => kind === 'rule' || kind === 'list')) keep()
   })
-  const list = () => shelf.all().map(({ body }) => readRow(JSON.parse(body) as Row))
+  const list = () => table.all().map(({ body }) => readRow(JSON.parse(body) as Row))
   return {
     list,
     find(revision) {

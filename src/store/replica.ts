@@ -4,9 +4,9 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import { KINDS, type Kind, type LabSnapshot, type LabState, type Stored, type Touched } from '../config/lab-state.ts'
 import { createSnapshot } from '../policy/ruleset.ts'
-import { buildAccount, compileRules } from './compile-snapshot.ts'
 import type { RowChange } from './journal.ts'
 import { fromRow, toRow } from './overlay.ts'
+import { buildAccount, compileRules } from './policy-of-state.ts'
 
 /** One revision as plain data to send: everything, or the difference from the revision before. */
 export interface StateVersion {

@@ -9,7 +9,14 @@ import type { Kind } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { errnoOf } from '../errors/thrown.ts'
-import { type Journal, type JournalRow, memoryJournal, type RowChange, type Shelf, type ShelfName } from './journal.ts'
+import {
+  type Journal,
+  type JournalRow,
+  memoryJournal,
+  type RecordTable,
+  type RecordTableName,
+  type RowChange,
+} from './journal.ts'
 import {
   checkOrigin,
   databaseFile,
@@ -103,11 +110,11 @@ export function readContents(directory: string): StateContents {
       database.exec('BEGIN')
       const { revision } = database.prepare('SELECT value AS revision FROM revision').get() as { revision: number }
       const kept = new SqliteJournal(database, file, () => undefined)
-      const [token, audit, policy] = (['token', 'audit', 'policy'] as const).map((name) => kept.shelf(name).all())
+      const [token, audit, policy] = (['token', 'audit', 'policy'] as const).map((name) => kept.table(name).all())
       return {
         revision,
         rows: readRows(database),
-        shelves: { token: token ?? [], audit: audit ?? [], policy: policy ?? [] },
+        tables: { token: token ?? [], audit: audit ?? [], policy: policy ?? [] },
       }
     } finally {
       database.close()
@@ -194,12 +201,12 @@ class SqliteJournal implements Journal {
   }
 
   /** Puts these contents in the place of all there are. Throws ChangeError `change.disk`; then nothing was written. */
-  replace({ revision, rows, shelves }: StateContents): void {
+  replace({ revision, rows, tables }: StateContents): void {
     try {
       this.#database.exec('BEGIN IMMEDIATE; DELETE FROM documents; DELETE FROM shelf')
       for (const row of rows) this.#write({ write: row })
       const put = this.#database.prepare('INSERT INTO shelf (name, key, body) VALUES (?, ?, ?)')
-      for (const [name, records] of Object.entries(shelves))
+      for (const [name, records] of Object.entries(tables))
         for (const { key, body } of records) put.run(name, key, body)
       this.#database.prepare('UPDATE revision SET value = ?').run(revision)
       this.#database.exec('COMMIT')
@@ -209,7 +216,7 @@ class SqliteJournal implements Journal {
     }
   }
 
-  shelf(name: ShelfName): Shelf {
+  table(name: RecordTableName): RecordTable {
     const run = (sql: string, ...values: string[]) => {
       try {
         this.#database.prepare(sql).run(...values)

@@ -48,8 +48,8 @@ const SCHEMA = `
 
 const TABLES = ['documents', 'revision'] as const
 
-/** What is kept beside the documents; older versions leave it alone. */
-const SHELF_SCHEMA = `
+/** The record tables in one; `shelf` since the first version, and older ones leave it alone. */
+const RECORDS_SCHEMA = `
   CREATE TABLE IF NOT EXISTS shelf (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
@@ -158,7 +158,7 @@ function openChecked(file: string, { onNotice, mayBeNew }: Opening): DatabaseSyn
     } else if (mayBeNew) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`)
     else throw new EmptyError()
     database.exec(PROBE_SCHEMA)
-    database.exec(SHELF_SCHEMA)
+    database.exec(RECORDS_SCHEMA)
     takeOver(database, file, onNotice)
     return database
   } catch (thrown) {

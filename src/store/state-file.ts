@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { KINDS, type Kind, ROLES } from '../config/lab-state.ts'
 import { compareVersions, ownVersion } from '../config/own-package.ts'
 import { type InputError, inputError } from '../errors/issue.ts'
-import type { JournalRow, ShelfName } from './journal.ts'
+import type { JournalRow, RecordTableName } from './journal.ts'
 import { newer, usedByNewer } from './state-problems.ts'
 
 /** Everything a journal keeps. */
@@ -13,10 +13,10 @@ export interface StateContents {
   readonly revision: number
   /** in the order the documents were first written */
   readonly rows: readonly JournalRow[]
-  readonly shelves: Readonly<Record<ShelfName, readonly ShelfRecord[]>>
+  readonly tables: Readonly<Record<RecordTableName, readonly TableRecord[]>>
 }
 
-export interface ShelfRecord {
+export interface TableRecord {
   readonly key: string
   /** JSON */
   readonly body: string
@@ -24,15 +24,16 @@ export interface ShelfRecord {
 
 /** Of the file; increases with every change that an older version would misread. */
 const FORMAT_VERSION = 1
-const SHELVES: readonly ShelfName[] = ['token', 'audit', 'policy']
+const TABLES: readonly RecordTableName[] = ['token', 'audit', 'policy']
 
 /** The file's text. `exportedAt`: epoch ms. */
-export function formatStateFile({ revision, rows, shelves }: StateContents, exportedAt: number): string {
+export function formatStateFile({ revision, rows, tables }: StateContents, exportedAt: number): string {
   const contents = {
     revision,
     documents: rows.map(({ body, ...row }) => ({ ...row, value: JSON.parse(body) })),
+    // the name in files since the first version
     shelves: Object.fromEntries(
-      SHELVES.map((name) => [name, shelves[name].map(({ key, body }) => ({ key, value: JSON.parse(body) }))]),
+      TABLES.map((name) => [name, tables[name].map(({ key, body }) => ({ key, value: JSON.parse(body) }))]),
     ),
   }
   const about = {
@@ -54,7 +55,7 @@ export function parseStateFile(text: string, file: string): StateContents {
   if (digestOf({ revision, documents, shelves }) !== sha256) throw damaged(file, 'its checksum is another')
   if (!isCount(revision) || !Number.isInteger(revision) || !Array.isArray(documents))
     throw damaged(file, 'it has no documents, or no revision')
-  const shelf = (name: ShelfName) => shelfOf(name, Object(shelves)[name] ?? [], file)
+  const table = (name: RecordTableName) => tableOf(name, Object(shelves)[name] ?? [], file)
   const rows = documents.map((document: unknown) => rowOf(Object(document), file))
   checkOnce(
     rows.map(({ kind, id }) => `${kind}/${id}`),
@@ -63,7 +64,7 @@ export function parseStateFile(text: string, file: string): StateContents {
   return {
     revision,
     rows,
-    shelves: { token: shelf('token'), audit: shelf('audit'), policy: shelf('policy') },
+    tables: { token: table('token'), audit: table('audit'), policy: table('policy') },
   }
 }
 
@@ -95,8 +96,8 @@ function rowOf(document: Readonly<Record<string, unknown>>, file: string): Journ
   return { kind, id, body: JSON.stringify(value), version, createdAt, updatedAt, deletedAt, source, seed }
 }
 
-function shelfOf(name: ShelfName, records: unknown, file: string): ShelfRecord[] {
-  if (!Array.isArray(records)) throw damaged(file, 'its shelves cannot be read')
+function tableOf(name: RecordTableName, records: unknown, file: string): TableRecord[] {
+  if (!Array.isArray(records)) throw damaged(file, 'its `shelves` cannot be read')
   const read = records.map((record: unknown) => {
     const { key, value } = Object(record)
     if (typeof key !== 'string' || !IS_RECORD[name](key, Object(value))) {
@@ -111,7 +112,7 @@ function shelfOf(name: ShelfName, records: unknown, file: string): ShelfRecord[]
   return read
 }
 
-const RECORDS: Readonly<Record<ShelfName, string>> = {
+const RECORDS: Readonly<Record<RecordTableName, string>> = {
   token: 'token',
   audit: 'entry of the audit',
   policy: 'revision of the rules',
@@ -119,8 +120,8 @@ const RECORDS: Readonly<Record<ShelfName, string>> = {
 
 type IsRecord = (key: string, value: Readonly<Record<string, unknown>>) => boolean
 
-/** What whoever reads the shelf again takes for granted. */
-const IS_RECORD: Readonly<Record<ShelfName, IsRecord>> = {
+/** What the readers of the table take for granted. */
+const IS_RECORD: Readonly<Record<RecordTableName, IsRecord>> = {
   token: (key, { id, name, role, createdAt, expiresAt, lastUsedAt, hash, cookieHash }) =>
     id === key &&
     [name, hash, cookieHash].every((text) => typeof text === 'string') &&

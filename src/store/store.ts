@@ -19,10 +19,10 @@ import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { ColoCode, NetworkId } from '../policy/ids.ts'
 import { COLOS } from '../policy/place.ts'
 import { createSnapshot } from '../policy/ruleset.ts'
-import { buildAccount, compileRules } from './compile-snapshot.ts'
 import { checkState, createDraft, type WorkingDraft } from './draft.ts'
 import { type Journal, type JournalRow, memoryJournal, type RowChange } from './journal.ts'
 import { fingerprint, overlay, overridesOf, type Seeds, seedsOf, toRow } from './overlay.ts'
+import { buildAccount, compileRules } from './policy-of-state.ts'
 import { type StateVersion, stateAfter } from './replica.ts'
 import { listenerFailed, movedOn, rulesSetAside } from './state-problems.ts'
 
@@ -61,7 +61,7 @@ export interface Store {
   /** Calls `listener` after every change, in order; one that throws affects no other. Returns the function that
    *  unsubscribes. */
   subscribe(listener: (snapshot: LabSnapshot, change: StateChange) => void): () => void
-  /** Calls `witness` with every change before it is made: what it puts on the journal's shelves is committed with the change or not at
+  /** Calls `witness` with every change before it is made: what it puts into the journal's tables is committed with the change or not at
    *  all, and what it throws refuses it, but for one that a fleet has decided. */
   witness(witness: (next: LabSnapshot, change: StateChange) => void): void
   /** Runs `edit` on a draft and makes the result the current state, atomically. Throws ChangeError (and whatever

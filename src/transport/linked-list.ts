@@ -14,6 +14,7 @@ export class ListEntry<T> {
   }
 }
 
+/** A doubly linked list: adding and removing cost the same at any size, and `empty` waits for the last item to go. */
 export class LinkedList<T> {
   #first: ListEntry<T> | undefined
   #last: ListEntry<T> | undefined

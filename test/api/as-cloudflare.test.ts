@@ -164,7 +164,7 @@ describe('schedules and expirations', () => {
   const dns = { name: 'd', action: 'block', filters: ['dns'] }
 
   test.each([
-    [{ schedule: { mon: '25:00-99:00' } }, '400 `schedule.mon`'],
+    [{ schedule: { mon: '25:00-99:00' } }, '400 `schedule.mon` must be hours such as `08:00-12:30,13:30-17:00`'],
     [{ schedule: { mon: '08:00-17:00', time_zone: 'Nowhere/Land' } }, '400 `Nowhere/Land` is not a time zone'],
     [{ schedule: { monday: '08:00-17:00' } }, '400 unknown field `monday`'],
     [{ expiration: { expires_at: 'tomorrow' } }, '400 `expiration/expires_at`'],
@@ -180,6 +180,36 @@ describe('schedules and expirations', () => {
       ...later,
       expired: false,
     })
+  })
+})
+
+describe('`reset_expiration`', () => {
+  const dns = { name: 'd', action: 'block', filters: ['dns'] }
+  const reset = (id: string) => api.cloudflare('POST', `/gateway/rules/${id}/reset_expiration`, {})
+
+  test('[R14] puts a rule in force for its default duration from the lab’s time on', async () => {
+    const expiration = { expires_at: '2014-01-01T05:20:00Z', duration: 10 }
+    const { id } = await make('/gateway/rules', { ...dns, expiration })
+    await api.ask('PUT', '/lab/v1/clock', { time: '2027-01-01T00:00:00Z' })
+    const { body } = await reset(id)
+    expect(body.result.expiration).toEqual({
+      expires_at: expect.stringMatching(/^2027-01-01T00:1\d:\d\dZ$/),
+      duration: 10,
+      expired: false,
+    })
+    expect(await read(`/gateway/rules/${id}`)).toEqual(body.result)
+    await api.ask('POST', '/lab/v1/clock/advance', { seconds: 3600 })
+    expect((await read(`/gateway/rules/${id}`)).expiration.expired).toBe(true)
+  })
+
+  test('is refused for a rule without a default duration, and for one that is not there', async () => {
+    const ids = [
+      await make('/gateway/rules', dns),
+      await make('/gateway/rules', { ...dns, expiration: { expires_at: '2014-01-01T05:20:00Z' } }),
+      await make('/gateway/rules', { name: 'e', action: 'egress', filters: ['egress'] }),
+    ]
+    for (const { id } of ids) expect(told(await reset(id))).toMatch(/^400 the rule has no `expiration`/)
+    expect((await reset(TUNNEL)).status).toBe(404)
   })
 })
 
@@ -315,11 +345,32 @@ test('the documented recipe for `app.ids` plans: applications by name, categorie
   expect(await read(`/devices/posture/${check.id}`)).toEqual(check)
 })
 
+test('an access application of a proxy endpoint says who may use it, or that there is no such endpoint', async () => {
+  const endpoint = {
+    kind: 'identity',
+    name: 'people',
+    host: 'people0001.proxy.cloudflare-gateway.com',
+    networks: [],
+  } as const
+  const listener = { name: 'people', host: '127.0.0.1', port: 8082, authentication: 'required', endpoint } as const
+  await api.close()
+  api = await runApi({ ports: { listeners: () => [listener] } })
+  const words = async (domain?: string) => {
+    const app = { name: 'proxy', type: 'proxy_endpoint', domain }
+    return (await api.cloudflare('POST', '/access/apps', app)).body.messages.map(({ message }) => message).join()
+  }
+  expect(await words('People0001.proxy.cloudflare-gateway.com')).toBe(
+    'stored without effect: everybody who can log in may use the proxy endpoint `people0001.proxy.cloudflare-gateway.com`',
+  )
+  expect(await words('elsewhere.proxy.cloudflare-gateway.com')).toContain('there are `people0001.proxy')
+  expect(await words()).toContain('`domain` is missing')
+})
+
 test('whatever is kept without effect says so', async () => {
   const { body } = await api.cloudflare('POST', '/access/apps', {
     name: 'proxy',
-    type: 'proxy_endpoint',
-    domain: 'abc.proxy.cloudflare-gateway.com',
+    type: 'self_hosted',
+    domain: 'wiki.example.com',
     policies: [{ decision: 'allow', include: [{ email_domain: { domain: 'example.com' } }] }],
   })
   expect(body.messages).toEqual([

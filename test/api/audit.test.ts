@@ -16,7 +16,7 @@ const entriesOf = async (api: RunningApi, query = ''): Promise<AuditEntry[]> =>
   (await api.ask('GET', `/lab/v1/audit${query}`)).body.result
 
 test('a change says who made it, from where, when, what was before and after, and its revision', async () => {
-  const tokens = openAccessTokens(memoryJournal().shelf('token'), consoleSessionOf)
+  const tokens = openAccessTokens(memoryJournal().table('token'), consoleSessionOf)
   const { token, text } = tokens.create({ name: 'dana', role: 'operator', expiresAt: null })
   const api = await runApi({ ports: { tokens } })
   const started = Date.now()
@@ -114,11 +114,11 @@ test('holds no secrets: no token, no password, no login or query of a Logpush de
 })
 
 test('forgets what is older than it is to keep, goes on counting after a restart, and shortens what is too large', () => {
-  const shelf = memoryJournal().shelf('audit')
+  const table = memoryJournal().table('audit')
   const lines: string[] = []
   let now = Date.parse('2026-01-01T00:00:00Z')
   const options = {
-    shelf,
+    table,
     file: { push: (line: string) => void lines.push(line) },
     keepMs: 1000,
     onProblem: () => undefined,
@@ -153,20 +153,20 @@ test('forgets what is older than it is to keep, goes on counting after a restart
       .list()
       .map(({ id }) => id),
   ).toEqual([2])
-  expect(shelf.all().length).toBe(1)
+  expect(table.all().length).toBe(1)
   expect(lines.length).toBe(2)
 })
 
 test('an entry is on disk with its change, and before anybody is told of it', async () => {
   const state = mkdtempSync(join(tmpdir(), 'egresslab-audit-'))
   const journal = openJournal(state, { onNotice: () => undefined })
-  const audit = openAuditLog({ shelf: journal.shelf('audit'), keepMs: 86_400_000, onProblem: () => undefined })
+  const audit = openAuditLog({ table: journal.table('audit'), keepMs: 86_400_000, onProblem: () => undefined })
   const api = await runApi({ journal, ports: { audit } })
   const onDisk: unknown[] = []
   // what a crash at this moment would leave
   api.store.subscribe((_, { revision }) => {
-    const { revision: found, shelves } = readContents(state)
-    const { who, revision: told, changes } = JSON.parse(shelves.audit.at(-1)?.body ?? '{}') as AuditEntry
+    const { revision: found, tables } = readContents(state)
+    const { who, revision: told, changes } = JSON.parse(tables.audit.at(-1)?.body ?? '{}') as AuditEntry
     onDisk.push([found === revision, told === revision, who.name, changes[0]?.id])
   })
   await api.ask('PUT', '/lab/v1/colos/LHR', { up: false })
@@ -177,7 +177,7 @@ test('an entry is on disk with its change, and before anybody is told of it', as
 })
 
 test('what cannot be audited is not changed', async () => {
-  const shelf = {
+  const table = {
     all: () => [],
     put: () => {
       throw new ChangeError('change.disk', 'the change could not be written to disk: it is full')
@@ -187,7 +187,7 @@ test('what cannot be audited is not changed', async () => {
   const state = mkdtempSync(join(tmpdir(), 'egresslab-audit-'))
   const journal = openJournal(state, { onNotice: () => undefined })
   const notices: string[] = []
-  const audit = openAuditLog({ shelf, keepMs: 1000, onProblem: (message) => notices.push(message) })
+  const audit = openAuditLog({ table, keepMs: 1000, onProblem: (message) => notices.push(message) })
   const api = await runApi({ journal, ports: { audit } })
   const { revision } = api.store.current()
   const { status, body } = await api.ask('PUT', '/lab/v1/colos/LHR', { up: false })

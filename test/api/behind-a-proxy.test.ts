@@ -134,7 +134,7 @@ describe('the client behind a trusted proxy', () => {
     ['two hosts', ['X-Forwarded-Host: tools.corp.example, evil.example'], 'several values'],
     ['one that is no Forwarded', ['Forwarded: for 192.0.2.7'], 'not well-formed'],
     ['one that was asked by http', ['X-Forwarded-Proto: http'], 'asked by http'],
-    ['one at another port', ['X-Forwarded-Host: tools.corp.example:8443'], 'asked at tools.corp.example:8443'],
+    ['one at another port', ['X-Forwarded-Host: tools.corp.example:8443'], 'asked for tools.corp.example:8443'],
     ['one below another path', ['X-Forwarded-Prefix: /lab2'], 'below /lab2'],
   ])('%s: refused with a name, and others are served', async (_, lines, why) => {
     const answer = await raw('GET', '/lab/v1/health', ['Host: tools.corp.example', ...lines, AUTH])
@@ -208,6 +208,6 @@ describe('a wrong address says what to set', () => {
 
   test('a sign-in through a proxy that hides the name it was asked for', async () => {
     const lines = [direct(), `Origin: ${ORIGIN}`, 'Sec-Fetch-Site: same-origin']
-    expect(messageOf(await signIn(lines))).toContain(`your browser is at ${ORIGIN}, and this lab takes itself to be at`)
+    expect(messageOf(await signIn(lines))).toContain(`your browser is at ${ORIGIN}, but this lab believes it is at`)
   })
 })

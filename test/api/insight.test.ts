@@ -186,6 +186,17 @@ describe('a rule before it is saved', () => {
     expect([problems, replay?.changed]).toEqual([[], 0])
   })
 
+  test('is tried on as many of the last sessions as were asked for, on none too', async () => {
+    for (const _ of [1, 2, 3]) await lab.send('bob', 'http://ipv4.icanhazip.com/')
+    await expect.poll(async () => (await preview({ rule })).replay?.sessions).toBeGreaterThan(2)
+    for (const sessions of [0, 1, 2]) expect((await preview({ rule, sessions })).replay?.sessions).toBe(sessions)
+  })
+
+  test('that deletes says which', async () => {
+    await expect(preview({ rule: null })).rejects.toThrow('which rule would be deleted?')
+    await expect(preview({ id: null, rule: null })).rejects.toThrow('which rule would be deleted?')
+  })
+
   test('that replaces one which is not there is 404, as saving it is', async () => {
     await expect(preview({ id: '00000000-0000-4000-8000-000000000000', rule })).rejects.toThrow('not found')
   })

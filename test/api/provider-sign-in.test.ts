@@ -327,7 +327,7 @@ describe('what the provider says later', () => {
       const stream = ask(one, '/lab/v1/events', [cookieLine(cookies)])
       provider.groups.set(account, ['staff'])
       await vi.waitFor(async () => expect(await whoIs(one, cookies)).toMatchObject({ role: 'viewer' }), PATIENT)
-      expect((await stream).body).toContain('the sign-in is over, or its role another')
+      expect((await stream).body).toContain('the sign-in has ended, or its role has changed')
       provider.groups.set(account, [])
       await vi.waitFor(async () => expect(await whoIs(one, cookies)).toBe(401), PATIENT)
       expect(one.notices).toEqual([

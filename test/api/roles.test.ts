@@ -15,7 +15,7 @@ import { PATIENT } from '../support/patience.ts'
 import { type RunningApi, runApi, TOKEN } from './running-api.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
-const tokens = openAccessTokens(memoryJournal().shelf('token'), consoleSessionOf)
+const tokens = openAccessTokens(memoryJournal().table('token'), consoleSessionOf)
 const textOf = Object.fromEntries(
   ROLES.map((role) => [role, tokens.create({ name: role, role, expiresAt: null }).text]),
 ) as Record<Role, string>
@@ -148,16 +148,16 @@ describe('a token’s text', () => {
     }
   })
 
-  test('is not on disk: what the shelf holds opens nothing', async () => {
-    const shelf = memoryJournal().shelf('token')
-    const { text } = openAccessTokens(shelf, consoleSessionOf).create({ name: 'a', role: 'admin', expiresAt: null })
-    const kept = shelf
+  test('is not on disk: what the table holds opens nothing', async () => {
+    const table = memoryJournal().table('token')
+    const { text } = openAccessTokens(table, consoleSessionOf).create({ name: 'a', role: 'admin', expiresAt: null })
+    const kept = table
       .all()
       .map(({ body }) => body)
       .join()
     expect(kept).not.toContain(text)
     expect(kept).not.toContain(consoleSessionOf(text))
-    const again = openAccessTokens(shelf, consoleSessionOf)
+    const again = openAccessTokens(table, consoleSessionOf)
     for (const stolen of Object.values(JSON.parse(kept)).filter((value) => typeof value === 'string')) {
       expect(again.find({ text: stolen }) ?? again.find({ cookie: stolen })).toBeUndefined()
     }

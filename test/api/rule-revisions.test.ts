@@ -83,7 +83,7 @@ test('a change in between is not overwritten where the caller says which state i
 test('rules that the file alone owns are not restored', async () => {
   const api = await runApi({ config: { policySource: 'file' } })
   const { revision } = api.store.current()
-  const kept = openPolicyHistory(memoryJournal().shelf('policy'), api.store, { onProblem: () => undefined })
+  const kept = openPolicyHistory(memoryJournal().table('policy'), api.store, { onProblem: () => undefined })
   const [first] = kept.list()
   if (first === undefined) throw new RangeError('the revision in force is kept')
   const emptied = { list: () => [first], find: () => ({ ...first, rules: [] }) }
@@ -95,9 +95,9 @@ test('rules that the file alone owns are not restored', async () => {
 })
 
 test('the last 100 are kept, over a restart too, and a start that changes no rule adds none', () => {
-  const shelf = memoryJournal().shelf('policy')
+  const table = memoryJournal().table('policy')
   const store = createStore(labConfig(), { onNotice: () => undefined })
-  const history = openPolicyHistory(shelf, store, { onProblem: () => undefined })
+  const history = openPolicyHistory(table, store, { onProblem: () => undefined })
   for (let at = 0; at < 120; at++) {
     store.change((draft) => {
       const rule = draft.get('rule', EMEA_RULE)
@@ -106,6 +106,6 @@ test('the last 100 are kept, over a restart too, and a start that changes no rul
   }
   expect(history.list().length).toBe(100)
   expect(history.list().at(-1)?.revision).toBe(store.current().revision)
-  expect(openPolicyHistory(shelf, store, { onProblem: () => undefined }).list().length).toBe(100)
+  expect(openPolicyHistory(table, store, { onProblem: () => undefined }).list().length).toBe(100)
   store.close()
 })

@@ -102,15 +102,15 @@ export async function runApi(
       addressOf: (id) => (doors.has(id) ? { host: '127.0.0.1', port: 8089 } : undefined),
     },
     token: openApiToken({ given: TOKEN }),
-    policyHistory: openPolicyHistory(memoryJournal().shelf('policy'), store, {
+    policyHistory: openPolicyHistory(memoryJournal().table('policy'), store, {
       onProblem: (message) => notices.push(message),
     }),
     audit: openAuditLog({
-      shelf: memoryJournal().shelf('audit'),
+      table: memoryJournal().table('audit'),
       keepMs: 86_400_000,
       onProblem: (message) => notices.push(message),
     }),
-    tokens: openAccessTokens(memoryJournal().shelf('token'), consoleSessionOf),
+    tokens: openAccessTokens(memoryJournal().table('token'), consoleSessionOf),
     explain: async (question) => {
       questions.push(question)
       return { asked: question.destination }

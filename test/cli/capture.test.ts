@@ -85,18 +85,8 @@ describe('a program that finds the proxy in its environment', () => {
   test('where none runs, it gets a lab of its own, and nothing of it stays', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'egresslab-own-'))
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-    const args = [
-      join(process.cwd(), 'src/main.ts'),
-      'run',
-      '--own',
-      ...BOB,
-      '--',
-      'curl',
-      '-q',
-      '-s',
-      'https://ifconfig.me/',
-      '-4',
-    ]
+    const main = join(process.cwd(), 'src/main.ts')
+    const args = [main, 'run', '--own', ...BOB, '--', 'curl', '-q', '-s', 'https://ifconfig.me/', '-4']
     const child = spawn(process.execPath, args, { cwd: folder, env: { ...process.env, TMPDIR: folder } })
     const ran = await ended(child)
     expect(ran).toMatchObject({ code: 0, stdout: expect.stringMatching(/^(203\.0\.113\.10|2001:db8:10:)/) })
@@ -161,18 +151,52 @@ describe.skipIf(!hasNamespaces())('a program that knows no proxy is caught', () 
   test('curl, whatever its environment says; by the name where a rule looks at names', async () => {
     const ran = await captured('curl -q -s --noproxy "*" -o /dev/null -w "%{http_code}" https://payroll.saas.test/')
     expect(ran).toMatchObject({ code: 0, stdout: '200' })
+    const rule = 'Payroll from encrypted devices'
     expect(table(ran)).toEqual([
-      [
-        '1',
-        'bob@example.com',
-        'TCP',
-        'payroll.saas.test:443',
-        '203.0.113.30',
-        'IAD',
-        'Payroll from encrypted devices',
-        'dedicated',
-      ],
+      ['1', 'bob@example.com', 'TCP', 'payroll.saas.test:443', '203.0.113.30', 'IAD', rule, 'dedicated'],
     ])
+  })
+
+  test('a name no rule looks at, whichever way it was resolved, is in the table for the address that was connected to', async () => {
+    const program = `
+import socket
+answered = [socket.gethostbyname('ESPN.com'), socket.getaddrinfo('espn.com', 80, socket.AF_INET6)[0][4][0]]
+for address in answered:
+    s = socket.create_connection((address, 80))
+    s.sendall(b'GET / HTTP/1.0\\r\\nHost: espn.com\\r\\n\\r\\n')
+    s.makefile('rb').read()
+print(*answered)
+`
+    const byUdp = await run(...running, ...BOB, '--capture', '--', 'python3', '-c', program)
+    expect(byUdp).toMatchObject({ code: 0, stdout: '198.51.100.40 2001:db8:f00::40\n' })
+    expect(table(byUdp).map((row) => row[3])).toEqual(['espn.com:80', 'espn.com:80'])
+    if (installed('dig', 'bind9-dnsutils') === undefined) return
+    const byTcp = await captured(
+      'dig +tcp +keepopen +short bank.saas.test A partner.test A; curl -q -s -o /dev/null http://198.51.100.150/',
+    )
+    expect(byTcp).toMatchObject({ code: 0, stdout: expect.stringContaining('198.51.100.150\n') })
+    expect(table(byTcp).map((row) => row[3])).toEqual(['partner.test:80'])
+  })
+
+  test('of two names at one address the table has the one that TLS was asked for, else the address', async () => {
+    const file = join(given.folder, 'two-names.yaml')
+    writeFileSync(
+      file,
+      `dedicated_ips: [{ colo: AMS, ipv4: ${AMSTERDAM} }]
+users: [{ email: bob@example.com, password: lab-bob, place: AMS }]
+dns: { listen: ["127.0.0.1:8053"] }
+destinations:
+  - { name: one.test, addresses: [198.51.100.77], origin: echo }
+  - { name: two.test, addresses: [198.51.100.77], ports: { "80": 10080, "443": 10443 } }
+`,
+    )
+    const script = 'for at in http://one https://two http://two https://one; do curl -q -s -k $at.test/; done'
+    const ran = await run('--own', '-c', file, ...BOB, '--capture', '--', 'sh', '-c', script)
+    expect(
+      table(ran)
+        .map(([count, , , destination]) => `${count} ${destination}`)
+        .sort(),
+    ).toEqual(['1 one.test:443', '1 two.test:443', '2 198.51.100.77:80'])
   })
 
   test('over IPv6', async () => {

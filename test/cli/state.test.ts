@@ -83,17 +83,17 @@ test('damage, other files, newer versions and what contradicts the configuration
   const resealed = (change: { rows: readonly object[] }) =>
     formatStateFile({ ...readContentsOf(whole), rows: change.rows as JournalRow[] }, 0)
   const first = readContentsOf(whole).rows[0] as JournalRow
-  const withShelf = (shelf: object) =>
-    formatStateFile({ ...readContentsOf(whole), shelves: { token: [], audit: [], policy: [], ...shelf } }, 0)
+  const withTable = (table: object) =>
+    formatStateFile({ ...readContentsOf(whole), tables: { token: [], audit: [], policy: [], ...table } }, 0)
   const [dana] = whole.shelves.token as { key: string; value: object }[]
   const danaAs = (more: object) => ({ key: dana?.key ?? '', body: JSON.stringify({ ...dana?.value, ...more }) })
   const cases: [string, string][] = [
-    [withShelf({ token: [danaAs({ role: 'root' })] }), 'is no token this version knows'],
-    [withShelf({ token: [danaAs({ id: 'api-token' })] }), 'is no token this version knows'],
-    [withShelf({ token: [{ key: 'x', body: 'null' }] }), '`x` is no token this version knows'],
-    [withShelf({ token: [danaAs({}), danaAs({})] }), 'twice'],
-    [withShelf({ audit: [{ key: 'x', body: '{}' }] }), '`x` is no entry of the audit this version knows'],
-    [withShelf({ policy: [{ key: '1', body: '{}' }] }), '`1` is no revision of the rules this version knows'],
+    [withTable({ token: [danaAs({ role: 'root' })] }), 'is no token this version knows'],
+    [withTable({ token: [danaAs({ id: 'api-token' })] }), 'is no token this version knows'],
+    [withTable({ token: [{ key: 'x', body: 'null' }] }), '`x` is no token this version knows'],
+    [withTable({ token: [danaAs({}), danaAs({})] }), 'twice'],
+    [withTable({ audit: [{ key: 'x', body: '{}' }] }), '`x` is no entry of the audit this version knows'],
+    [withTable({ policy: [{ key: '1', body: '{}' }] }), '`1` is no revision of the rules this version knows'],
     [resealed({ rows: [first, first] }), 'twice'],
     [resealed({ rows: [{ ...first, id: 'another' }] }), 'is none this version knows'],
     ...[-5, Number.MAX_SAFE_INTEGER, 0.5].map((revision): [string, string] => [
@@ -147,6 +147,6 @@ function readContentsOf(whole: { revision: number; documents: { value: unknown }
   return {
     revision: whole.revision,
     rows: whole.documents.map(({ value, ...row }) => ({ ...row, body: JSON.stringify(value) })) as JournalRow[],
-    shelves: { token: [], audit: [], policy: [] },
+    tables: { token: [], audit: [], policy: [] },
   }
 }

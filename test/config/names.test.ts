@@ -1,9 +1,10 @@
 // Rules in a file may name what the language knows by id, and the language itself stays the product's.
 
 import { describe, expect, test } from 'vitest'
+import { asWritten, expandNames, restoreNames, writtenSpan } from '../../src/config/expression-names.ts'
 import type { LabConfig } from '../../src/config/lab-config.ts'
 import { checkConfigText } from '../../src/config/load.ts'
-import { asWritten, expandNames, gatherNames, restoreNames, writtenSpan } from '../../src/config/names.ts'
+import { gatherNames } from '../../src/config/names.ts'
 import { placeRuleIssue } from '../../src/config/read-rules.ts'
 import { RuleParser } from '../../src/policy/rule-expressions.ts'
 

@@ -1,20 +1,12 @@
 // Every view, wide and narrow, light and dark: axe finds nothing serious, nothing overflows, and the policy of the page holds.
 
-import { createRequire } from 'node:module'
 import { gzipSync } from 'node:zlib'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Browser, findChromium, openBrowser } from './browser.ts'
+import { type Browser, findChromium, openBrowser, overflowOf, seriousViolations } from './browser.ts'
 import { type ConsoleLab, startConsoleLab, visit } from './running-lab.ts'
 
 const executable = findChromium()
-const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
-
-interface Violation {
-  readonly id: string
-  readonly impact: string
-  readonly nodes: readonly { readonly target: unknown; readonly failureSummary: string }[]
-}
 
 const VIEWS = [
   ['live', '/', async () => undefined],
@@ -112,10 +104,7 @@ describe.skipIf(executable === undefined)('the console is for everybody', () => 
       else await visit(page, lab, path)
       await prepare(page)
       expect(await seriousViolations(page)).toEqual([])
-      const overflow = await page.evaluate(
-        'document.documentElement.scrollWidth - document.documentElement.clientWidth',
-      )
-      expect(overflow, 'the page scrolls sideways').toBeLessThanOrEqual(0)
+      expect(await overflowOf(page), 'the page scrolls sideways').toBeLessThanOrEqual(0)
       expect(browser.complaints).toEqual([])
     })
   })
@@ -151,22 +140,3 @@ describe.skipIf(executable === undefined)('the console is for everybody', () => 
     }
   })
 })
-
-/** Run in a world of its own, where the page's policy does not reach. */
-async function seriousViolations(page: Page): Promise<string[]> {
-  const session = await page.context().newCDPSession(page)
-  const { readFile } = await import('node:fs/promises')
-  await session.send('Runtime.evaluate', { expression: await readFile(axe, 'utf8') })
-  const { result } = await session.send('Runtime.evaluate', {
-    expression: 'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => JSON.stringify(violations))',
-    awaitPromise: true,
-    returnByValue: true,
-  })
-  await session.detach()
-  const violations: Violation[] = JSON.parse(String(result.value))
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) =>
-      nodes.map(({ target, failureSummary }) => `${id} ${JSON.stringify(target)} ${failureSummary}`),
-    )
-}

@@ -20,7 +20,7 @@ describe.skipIf(executable === undefined)('the live view', () => {
   test('asks for the token, refuses a wrong one, and keeps it out of scripts and addresses (AP-01, AP-07)', async () => {
     const { page, context } = browser
     await page.goto(`${lab.url}/`)
-    await expect.poll(() => page.evaluate('document.activeElement.name')).toBe('token')
+    await expect.poll(() => page.getByLabel('API token').evaluate((field) => field.matches(':focus'))).toBe(true)
     await page.keyboard.type('wrong')
     await page.keyboard.press('Enter')
     await page.getByText('This is not the token of this lab.').waitFor()

@@ -76,7 +76,7 @@ async function startSomewhere(configFile: string, number: number): Promise<Start
 }
 
 /** Opens a view of the console, signing in on the way. */
-export async function visit(page: Page, lab: Pick<ConsoleLab, 'url'>, path: string): Promise<void> {
+export async function visit(page: Page, lab: Pick<ConsoleLab, 'url'>, path: string, apiToken = TOKEN): Promise<void> {
   await page.goto(lab.url + path)
   const token = page.getByLabel('API token')
   await token
@@ -84,7 +84,7 @@ export async function visit(page: Page, lab: Pick<ConsoleLab, 'url'>, path: stri
     .first()
     .waitFor()
   if (!(await token.isVisible())) return
-  await token.fill(TOKEN)
+  await token.fill(apiToken)
   await page.getByRole('button', { name: 'Sign in' }).click()
   await page.getByText('live', { exact: true }).first().waitFor()
 }

@@ -6,7 +6,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { ROOT } from '../../scripts/source-files.ts'
 import { ROUTES } from '../../src/api/routes.ts'
 import { installed } from '../support/installed.ts'
@@ -105,6 +105,29 @@ test('compose and Kubernetes files run the image read-only, as nobody special, o
   writeFileSync(join(folder, 'lab.yaml'), readFileSync(join(ROOT, 'deploy', 'lab.yaml')))
   const checked = [process.execPath, ['src/main.ts', 'check', '-c', join(folder, 'lab.yaml'), '--json']] as const
   expect(JSON.parse(execFileSync(...checked, { encoding: 'utf8' }))).toMatchObject({ valid: true })
+})
+
+test('the fleet of the Compose file is one: three members alike, each with its address, certificate and ports', () => {
+  const { services, configs } = parse(readFileSync(join(ROOT, 'deploy', 'compose-fleet.yaml'), 'utf8'), { merge: true })
+  const members = Object.keys(configs).map((name) => {
+    expect(services[name]).toMatchObject({ read_only: true, cap_drop: ['ALL'] })
+    expect(services[name].configs).toEqual([{ source: name, target: '/etc/egresslab/lab.yaml' }])
+    const file = join(folder, `${name}.yaml`)
+    writeFileSync(file, configs[name].content)
+    const checked = execFileSync(process.execPath, ['src/main.ts', 'check', '-c', file, '--json'], { encoding: 'utf8' })
+    expect(JSON.parse(checked)).toMatchObject({ valid: true })
+    const { fleet, ...rest } = parse(configs[name].content)
+    expect(fleet.advertise).toBe(`${services[name].networks.fleet.ipv4_address}:8443`)
+    expect(fleet.servers).toEqual([`nats://${services.nats.networks.fleet.ipv4_address}:4222`])
+    expect([fleet.certificate, fleet.colo]).toEqual([`/certs/${fleet.member}.pem`, name.toUpperCase()])
+    return { name: fleet.member, rest }
+  })
+  expect(services.certificates.command).toEqual([
+    ...['fleet', 'ca', '/var/lib/egresslab'],
+    ...members.map(({ name }) => name),
+    ...['--fleet', 'acme'],
+  ])
+  for (const { rest } of members) expect(rest).toEqual(members[0]?.rest)
 })
 
 test('port 80 as a user is refused with what to do, and no HOME is needed to be told', () => {

@@ -160,14 +160,46 @@ describe('rules of type `dns`', () => {
     expect(await ask({ dnsRules: [dns({ enabled: false })] }, 'bank.lab.test')).toMatchObject({ data: ['100.80.0.1'] })
   })
 
+  test.each([
+    ['an expiration that has passed', { expiration: { expires_at: '2026-11-30T23:59:59Z' } }, false],
+    ['an expiration to come', { expiration: { expires_at: '2026-12-02T00:00:00Z', duration: 10 } }, true],
+    ['a schedule of now', { schedule: { tue: '08:00-12:30,13:30-17:00', time_zone: 'Europe/London' } }, true],
+    ['the end of a schedule’s hours', { schedule: { tue: '08:00-09:00', time_zone: 'Europe/London' } }, false],
+    ['a schedule until midnight', { schedule: { tue: '17:00-24:00', time_zone: 'Asia/Tokyo' } }, true],
+    [
+      'a schedule whose day has not begun there',
+      { schedule: { tue: '00:00-24:00', time_zone: 'Pacific/Pago_Pago' } },
+      false,
+    ],
+    ['a schedule of the day that is there', { schedule: { mon: '20:00-24:00', time_zone: 'Pacific/Pago_Pago' } }, true],
+    ['a schedule of other days', { schedule: { wed: '00:00-24:00', time_zone: 'Europe/London' } }, false],
+    [
+      'a schedule of now, expired',
+      {
+        schedule: { tue: '00:00-24:00', time_zone: 'Europe/London' },
+        expiration: { expires_at: '2026-12-01T09:00:00Z' },
+      },
+      false,
+    ],
+    ['a schedule without a day', { schedule: { mon: '', tue: null, time_zone: 'Europe/London' } }, true],
+    ['neither', { schedule: null, expiration: null }, true],
+  ])('[R14] with %s', async (_what, rest, blocks) => {
+    // a Tuesday
+    const now = Date.parse('2026-12-01T09:00:00Z')
+    expect(await ask({ dnsRules: [dns({ rest })], now }, 'bank.lab.test')).toMatchObject({
+      data: [blocks ? '0.0.0.0' : '100.80.0.1'],
+    })
+  })
+
   test('on people, places or anything else of a query are left out, and named', () => {
     const rules = [
+      dns({ name: 'local hours', precedence: 0, rest: { schedule: { mon: '08:00-17:00' } } }),
       dns({ name: 'by person', precedence: 1, identity: 'identity.email == "a@example.com"' }),
       dns({ name: 'by place', precedence: 2, traffic: 'dns.src.geo.country == "NL"' }),
       dns({ name: 'safe search', precedence: 3, action: 'safesearch' }),
       dns({ name: 'plain', precedence: 4 }),
     ]
-    expect(createDnsPolicies(rules, 'default').leftOut).toEqual(['by person', 'by place', 'safe search'])
+    expect(createDnsPolicies(rules, 'default').leftOut).toEqual(['local hours', 'by person', 'by place', 'safe search'])
   })
 })
 

@@ -147,3 +147,16 @@ test('a whole /16 can be given out, each address once', () => {
   expect(given.has(undefined)).toBe(false)
   expect(give('one-more.test')).toBeUndefined()
 })
+
+test('members of a fleet give out parts of a range that have nothing in common, and no more than their own', () => {
+  const range = cidr('100.80.0.0/28')
+  const given = [0, 1, 2].map((index) => {
+    const table = new PlaceholderTable({ rangeOf: () => range, now: () => 0, part: { index, of: 3 } })
+    const ask = (at: number) => table.give(`h${at}.test`, [ip('198.51.100.1')])?.text
+    return Array.from({ length: 5 }, (_, at) => ask(at))
+  })
+  expect(given.map((each) => each.at(-1))).toEqual([undefined, undefined, undefined])
+  const all = given.flatMap((each) => each.slice(0, -1))
+  expect(new Set(all).size).toBe(12)
+  expect(all).not.toContain(undefined)
+})

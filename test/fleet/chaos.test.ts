@@ -204,3 +204,22 @@ async function ruleOf(member: TestMember): Promise<string> {
   const [rule] = (await member.ask('GET', `/client/v4/accounts/${account}/gateway/rules`)).result
   return JSON.stringify([rule.version, rule.rule_settings.egress])
 }
+
+test(
+  'one server of three without a leader: a member says that it is cut off, and changes are refused by name',
+  async () => {
+    const [ams] = members
+    if (ams === undefined) throw new RangeError('there is a first member')
+    await Promise.all(fleet.servers.slice(1).map((server) => server.kill()))
+    await vi.waitFor(async () => expect((await ams.status()).standing).toBe('cut_off'), PATIENT)
+    const refused = await ams.sendBy('AMS')
+    expect([refused.status, refused.errors[0].code]).toEqual([503, 20004])
+    expect(await fleet.member(3, 'EWR').refusal()).toMatch(
+      /have no leader; of a cluster most servers must be up .*\[fleet\.unreachable\]/,
+    )
+    await Promise.all(fleet.servers.slice(1).map((server) => server.start()))
+    await vi.waitFor(async () => expect((await ams.status()).standing).toBe('following'), PATIENT)
+    await vi.waitFor(async () => expect((await ams.sendBy('AMS')).status).toBe(200), PATIENT)
+  },
+  TEST_LIMIT_MS,
+)

@@ -6,7 +6,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect as connectNats, headers } from '@nats-io/transport-node'
 import { Ajv } from 'ajv'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { FLEET } from '../../src/api/shapes/lab.ts'
+import { FLEET } from '../../src/api/shapes/session-shapes.ts'
 import { FleetIdentity } from '../../src/fleet/log-message.ts'
 import { curl } from '../support/curl.ts'
 import {
@@ -22,6 +22,7 @@ import {
 import { ownNetwork } from '../support/own-network.ts'
 import { PATIENCE_MS, PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
 import { startPrivateLab } from '../support/private-lab.ts'
+import { UdpClient } from '../support/udp.ts'
 
 const fleet = new TestFleet()
 let ams: TestMember
@@ -79,6 +80,15 @@ test('a connection leaves at the member that is the data center of the address, 
   expect(record).toMatchObject({ EgressIP: publicAddress('LHR'), EgressColoName: 'LHR' })
   expect(record?.Lab).toMatchObject({ exit: 'member://lhr-1', fleet: { member: 'ams-1', cutOff: false } })
   expect(record?.Lab.bind).toBe(fleet.visits[0]?.from)
+})
+
+test('UDP does not go to another member: it is refused by name, and leaves from no other address', async () => {
+  const login = ['bob@example.com', 'lab-bob'] as const
+  const client = await UdpClient.associate(Number(new URL(ams.proxy()).port), { login })
+  client.send('origin.test', 80, 'ping')
+  await vi.waitFor(() => expect(ams.records().some(({ Protocol }) => Protocol === 'UDP')).toBe(true), PATIENT)
+  const record = ams.records().find(({ Protocol }) => Protocol === 'UDP')
+  expect([record?.Lab.error?.code, record?.BytesSent, record?.Lab.bind]).toEqual(['egress.member_failed', 0, undefined])
 })
 
 test('a tunnel carries a body of megabytes both ways, and a reset is a reset', async () => {
@@ -166,7 +176,7 @@ test('without NATS connections go on and changes are refused; with it everything
   const refused = await ams.sendBy('AMS')
   expect([refused.status, refused.errors[0].code]).toEqual([503, 20004])
   expect((await ams.ask('GET', '/lab/v1/health')).result.troubles[0]).toMatch(
-    /^cut off from the fleet: .*changes are refused/,
+    /^cut off from the fleet since .*: .*changes are refused/,
   )
   await vi.waitFor(() => expect(ams.records().at(-1)?.Lab.fleet).toEqual({ member: 'ams-1', cutOff: true }), PATIENT)
   await fleet.servers[0]?.start()

@@ -3,9 +3,9 @@
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect, sensitiveHeaders } from 'node:http2'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { fragmentOf, HEADERS, makeFrame, PREFACE } from '../../src/http2/frames.ts'
 import { HpackDecoder } from '../../src/http2/hpack-decoder.ts'
 import { HpackError } from '../../src/http2/hpack-tables.ts'
+import { fragmentOf, HEADERS, makeFrame, PREFACE } from '../../src/http2/request-inspector.ts'
 import { listen } from '../support/tcp.ts'
 
 const SETTINGS = 0x4

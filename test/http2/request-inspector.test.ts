@@ -2,8 +2,7 @@
 // nothing wrong is passed on byte by byte.
 
 import { describe, expect, test } from 'vitest'
-import { HEADERS, makeFrame, PREFACE } from '../../src/http2/frames.ts'
-import { RequestInspector } from '../../src/http2/request-inspector.ts'
+import { HEADERS, makeFrame, PREFACE, RequestInspector } from '../../src/http2/request-inspector.ts'
 import { headerBlock } from '../support/h2-frames.ts'
 
 const SIZES = { headerTableSize: 4096, maxFrameSize: 16_384 }

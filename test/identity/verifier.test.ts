@@ -9,7 +9,7 @@ import {
   parsePasswordHash,
   verifyPassword,
 } from '../../src/identity/password.ts'
-import { createBackOff } from '../../src/identity/verifier.ts'
+import { createBackOff } from '../../src/identity/password-verifier.ts'
 import type { ClientContext } from '../../src/proxy/stage-values.ts'
 import { CONFIG, clientAs, contextOf, IMPATIENT, identifier, refusal, SNAPSHOT } from './world.ts'
 

@@ -1,6 +1,6 @@
 import { SocksClient } from 'socks'
 import { describe, expect, test } from 'vitest'
-import { readRequest } from '../../src/inbound/socks5/messages.ts'
+import { readRequest } from '../../src/inbound/socks5/socks5-messages.ts'
 import { ip } from '../../src/net/ip.ts'
 import { curl } from '../support/curl.ts'
 import { RawClient } from '../support/raw-client.ts'

@@ -200,7 +200,7 @@ test('a folder needs its ownership challenge; batches come by day, whole, readab
   const job = { ...JOB, destination_conf, output_options: { field_names: ['Email', 'OriginPort'], output_type: 'csv' } }
   expect(await ask(running, 'POST', '/jobs', job)).toMatchObject({
     status: 400,
-    errors: [{ code: 1002, message: '`ownership_challenge` is missing: a folder has to be proven to be yours' }],
+    errors: [{ code: 1002, message: '`ownership_challenge` is missing: prove first that the folder is yours' }],
   })
   const { result: challenge } = await ask(running, 'POST', '/ownership', { destination_conf })
   expect(challenge).toMatchObject({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createPressureWarning } from '../../src/lab/data-path.ts'
+import { createPressureWarning } from '../../src/lab/thread-data-plane.ts'
 import { ip } from '../../src/net/ip.ts'
 import { PortLeases } from '../../src/outbound/port-leases.ts'
 

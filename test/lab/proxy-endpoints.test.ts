@@ -1,7 +1,14 @@
 // Proxy endpoints of both kinds, in every protocol: who comes in, who they are, and what rules on `proxy.endpoint` make of it.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { Envelope } from '../api/running-api.ts'
 import { curl } from '../support/curl.ts'
+import { ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { file } from '../support/tls.ts'
 
@@ -72,6 +79,60 @@ describe('kind ip', () => {
       expect(answer.body).not.toContain('203.0.113')
       await expect.poll(() => running.lab.sessions.recent().at(-1)?.Lab.error?.code).toBe('identity.source_not_allowed')
     }
+  })
+})
+
+describe('made at the API', () => {
+  /** The lab of a folder, with its endpoints by name. */
+  async function labIn(folder: string) {
+    const started = await startPrivateLab({ state: folder, ephemeral: false, standInNetwork: ownNetwork(1) })
+    const { lab } = started
+    const { id } = lab.snapshot().account
+    const call = async (method: string, path: string, body?: unknown): Promise<Envelope> => {
+      const url = `http://127.0.0.1:${lab.api.port}/client/v4/accounts/${id}/gateway/proxy_endpoints${path}`
+      const headers = { authorization: `Bearer ${lab.token()}`, 'content-type': 'application/json' }
+      return (await fetch(url, { method, headers, body: JSON.stringify(body) })).json() as Promise<Envelope>
+    }
+    const portOf = async (endpoint: string) => {
+      const { messages } = await call('GET', `/${endpoint}`)
+      return Number(/^listens on 127\.0\.0\.1:(\d+),/.exec(messages[0]?.message ?? '')?.[1])
+    }
+    const seen = async (port: number) =>
+      (await curl('-x', `http://127.0.0.1:${port}`, '-U', 'bob@example.com:lab-bob', ECHO)).body.trim()
+    return { ...started, call, portOf, seen }
+  }
+
+  test('they have the same port after a restart; one that is taken is another until the next start, and said', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'egresslab-endpoints-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const first = await labIn(folder)
+    const { result: kept } = await first.call('POST', '', { name: 'kept', kind: 'identity' })
+    const { result: gone } = await first.call('POST', '', { name: 'gone', kind: 'identity' })
+    const [port, gonePort] = [await first.portOf(kept.id), await first.portOf(gone.id)]
+    expect(await first.seen(port)).toBe('203.0.113.10')
+    await first.call('DELETE', `/${gone.id}`)
+    await first.lab.close()
+
+    const second = await labIn(folder)
+    expect(await second.portOf(kept.id)).toBe(port)
+    expect(await second.seen(port)).toBe('203.0.113.10')
+    expect(await second.seen(gonePort)).toBe('')
+    await second.lab.close()
+
+    const taken = createServer().listen(port, '127.0.0.1')
+    await once(taken, 'listening')
+    const third = await labIn(folder)
+    expect(third.said()).toContain(`port ${port} of the proxy endpoint \`kept\` is taken`)
+    const other = await third.portOf(kept.id)
+    expect(other).not.toBe(port)
+    expect(await third.seen(other)).toBe('203.0.113.10')
+    await third.lab.close()
+    taken.close()
+    await once(taken, 'close')
+
+    const fourth = await labIn(folder)
+    onTestFinished(() => fourth.close())
+    expect(await fourth.portOf(kept.id)).toBe(port)
   })
 })
 

@@ -168,6 +168,17 @@ test('[E7]: the limit per destination holds over all workers together, to the co
   expect((await openTunnels(4)).filter(({ status }) => status === '200')).toHaveLength(1)
 })
 
+test('proxy endpoints are not made: no further listener would be open', async () => {
+  const { lab } = await start()
+  const path = `/client/v4/accounts/${lab.snapshot().account.id}/gateway/proxy_endpoints`
+  const answer = await api('POST', path, { name: 'people', kind: 'identity' })
+  expect(answer.status).toBe(404)
+  expect(answer.text).toContain(
+    'it has workers, or is a member of a fleet); declare the endpoint in its configuration file',
+  )
+  expect(JSON.parse((await api('GET', path)).text).result).toEqual([])
+})
+
 test('metrics, counters and open sessions are those of all workers', async () => {
   await start()
   await seenBy(BOB, 12)

@@ -1,20 +1,12 @@
-// docs/testing.md keeps its word: a folder with nothing in it but the package, what the page says to write, and what it says
+// docs/testing.md keeps its word: a folder with nothing in it but the packed tarball, what the page says to write, and what it says
 // happens then. Each program runs as a process of its own.
 
 import { execFile } from 'node:child_process'
-import {
-  appendFileSync,
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { installTarball, packCheckout } from '../../scripts/install-packed.ts'
 import { ROOT } from '../../scripts/source-files.ts'
 import { findChromium } from '../console/browser.ts'
 import { installed } from '../support/installed.ts'
@@ -34,35 +26,29 @@ const files = new Map(
 )
 const outputs = blocks.filter(({ language }) => language === '').map(({ text }) => text)
 
+let made: string
 let folder: string
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'egresslab-recipes-'))
+  made = mkdtempSync(join(tmpdir(), 'egresslab-recipes-'))
+  folder = join(made, 'project')
+  installTarball(packCheckout(made), folder, { optional: true })
   for (const [name, text] of files) writeFileSync(join(folder, name), text)
-  const own = join(folder, 'node_modules', 'egresslab')
-  mkdirSync(own, { recursive: true })
-  const exports = { '.': './index.js', './policy': './policy.js' }
-  writeFileSync(join(own, 'package.json'), JSON.stringify({ name: 'egresslab', type: 'module', exports }))
-  for (const entry of ['index', 'policy']) {
-    writeFileSync(join(own, `${entry}.js`), `export * from '${join(ROOT, 'src/library', `${entry}.ts`)}'\n`)
-  }
   for (const name of ['vitest', 'playwright-core']) {
     symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name))
   }
-  symlinkSync(join(ROOT, 'config'), join(own, 'config'))
-  const npx = join(folder, 'npx')
-  const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs')
-  const start = (file: string) => `exec '${process.execPath}' '${file}' "$@"`
-  writeFileSync(
-    npx,
-    `#!/bin/sh\ncase $1 in\negresslab) shift; ${start(join(ROOT, 'src/main.ts'))} ;;\nvitest) shift; ${start(vitest)} ;;\nesac\n`,
-  )
-  chmodSync(npx, 0o755)
+  symlinkSync('../vitest/vitest.mjs', join(folder, 'node_modules', '.bin', 'vitest'))
 })
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+afterAll(() => rmSync(made, { recursive: true, force: true }))
 
 function run(command: string, ...args: readonly string[]): Promise<{ code: number; output: string }> {
-  const PATH = `${folder}:${join(process.execPath, '..')}:${process.env.PATH ?? ''}`
-  const env = { PATH, HOME: process.env.HOME ?? '/nonexistent', TMPDIR: folder, NO_COLOR: '1' }
+  const PATH = `${join(process.execPath, '..')}:${process.env.PATH ?? ''}`
+  const env = {
+    PATH,
+    HOME: process.env.HOME ?? '/nonexistent',
+    TMPDIR: made,
+    NO_COLOR: '1',
+    npm_config_offline: 'true',
+  }
   return new Promise((resolve) => {
     execFile(command, args, { cwd: folder, env, timeout: PATIENCE_MS }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), output: stdout + stderr })

@@ -2,7 +2,6 @@
 // command used there. Nothing of the checkout is used, and nothing is written into the package's own folder.
 
 import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import {
   chmodSync,
   cpSync,
@@ -26,8 +25,8 @@ import { ROOT } from '../../scripts/source-files.ts'
 import { checkConfigText } from '../../src/config/load.ts'
 import { curl } from '../support/curl.ts'
 import { installed } from '../support/installed.ts'
-import { ownNetwork } from '../support/own-network.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
+import { filesOf, privateConfig, startLab } from './installed-lab.ts'
 
 const MEGABYTE = 1_000_000
 const VERSION: string = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
@@ -47,14 +46,6 @@ beforeAll(() => {
   chmodSync(folder, 0o755)
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-/** With what a file could be told from another by. */
-function filesOf(root: string): string[] {
-  return readdirSync(root, { recursive: true, withFileTypes: true }).map(({ parentPath, name }) => {
-    const { size, mtimeMs, ino } = statSync(join(parentPath, name))
-    return `${join(parentPath, name)} ${size} ${mtimeMs} ${ino}`
-  })
-}
 
 interface Ran {
   readonly code: number
@@ -77,34 +68,6 @@ const emptyFolder = (name: string) => {
   const made = join(folder, name)
   mkdirSync(made)
   return made
-}
-
-/** The configuration `init` writes, on ports and stand-ins of this test's own. */
-function privateConfig(cwd: string): void {
-  const file = join(cwd, 'lab.yaml')
-  const text = readFileSync(file, 'utf8').replace(/port: 80[89]0/g, 'port: 0')
-  writeFileSync(file, `${text}\nstand_ins: { network: ${ownNetwork(6)} }\n`)
-}
-
-/** Runs a program that is a lab until it says that it listens; `stop` answers its exit code. */
-async function startLab(program: string, args: readonly string[], cwd: string) {
-  const env = { PATH: `${join(process.execPath, '..')}:/usr/bin:/bin`, HOME: join(folder, 'home') }
-  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-  child.stdout.resume()
-  await expect.poll(() => said + (child.exitCode ?? '')).toMatch(/explains why\.|\d$/)
-  expect(said).toContain('explains why.')
-  return {
-    said,
-    proxy: /proxy +(127\.0\.0\.1:\d+)/.exec(said)?.[1] ?? '',
-    api: /API +(http:\/\/127\.0\.0\.1:\d+)/.exec(said)?.[1] ?? '',
-    stop: async (): Promise<number> => {
-      const ended = once(child, 'exit', { signal: AbortSignal.timeout(PATIENCE_MS) })
-      child.kill('SIGTERM')
-      return (await ended)[0]
-    },
-  }
 }
 
 describe('the tarball', () => {
@@ -148,7 +111,7 @@ describe('in an empty folder without a configuration', () => {
     expect(readdirSync(cwd)).toEqual([])
   })
 
-  test('explain and check know the lab that is built in, and leave nothing behind', async () => {
+  test('explain and check know the built-in lab, and leave nothing behind', async () => {
     const cwd = emptyFolder('asking')
     const explained = await egresslab(['explain', '--user', 'alice@example.com', 'https://bank.saas.test/'], cwd)
     expect(explained).toMatchObject({ code: 0, stderr: '' })
@@ -159,7 +122,7 @@ describe('in an empty folder without a configuration', () => {
     expect(readdirSync(cwd)).toEqual([])
   })
 
-  test('start runs the lab that is built in; everything it writes is in .egresslab, and it stops in order', async () => {
+  test('start runs the built-in lab; everything it writes is in .egresslab, and it stops in order', async () => {
     if (installed('unshare', 'util-linux') === undefined || installed('ip', 'iproute2') === undefined) return
     const cwd = emptyFolder('starting')
     const script = `

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { renderComparison } from '../../src/cli/render/render-proof.ts'
+import { PLAIN } from '../../src/cli/terminal.ts'
 import { nameOfEgress } from '../../src/policy/decision.ts'
 import type { Rule } from '../../src/policy/rule.ts'
 import { compileRuleset, createSnapshot, type Snapshot } from '../../src/policy/ruleset.ts'
-import { compareSubjects, type PolicyComparison } from '../../src/prove/compare.ts'
+import { compareSubjects, comparisonJson, type PolicyComparison } from '../../src/prove/compare.ts'
 import { type Solver, startSolver } from '../../src/prove/solver.ts'
 import type { World } from '../../src/prove/subject.ts'
 import { account, group, rule, VNETS, via } from '../policy/build.ts'
@@ -42,11 +44,15 @@ function snapshot(rules: readonly Rule[]): Snapshot {
   return createSnapshot(1, own, ruleset)
 }
 
-function compare(before: readonly Rule[], after: readonly Rule[]): Promise<PolicyComparison> {
+function compare(
+  before: readonly Rule[],
+  after: readonly Rule[],
+  limit: { readonly timeoutMs: number; readonly signal?: AbortSignal } = { timeoutMs: 60_000 },
+): Promise<PolicyComparison> {
   const sides = [before, after].map((rules) => ({ snapshot: snapshot(rules), world: WORLD }))
   const [a, b] = sides
   if (a === undefined || b === undefined) throw new Error('two sides')
-  return compareSubjects(a, b, { timeoutMs: 60_000 })
+  return compareSubjects(a, b, limit)
 }
 
 const SAME: readonly (readonly [string, readonly Rule[], readonly Rule[]])[] = [
@@ -179,6 +185,57 @@ const PLANTED: readonly (readonly [string, readonly Rule[], readonly Rule[]])[] 
     [one({ traffic: 'net.fqdn.host == "bank.test"' })],
   ],
 ]
+
+describe('the time limit is for the whole comparison', () => {
+  const [before, after] = [
+    [one({ traffic: 'net.dst.port == 443' }), two({ traffic: 'net.protocol == "tcp"' })],
+    [one({ traffic: 'net.dst.port == 443' }), two({ traffic: 'net.protocol == "tcp"', egress: null })],
+  ]
+
+  /** The time is over once it was looked at so often. */
+  function overAfter(looks: number) {
+    const { signal } = new AbortController()
+    const told = { looks: 0 }
+    Object.defineProperty(signal, 'aborted', { get: () => ++told.looks > looks })
+    return { told, limit: { timeoutMs: 60_000, signal } }
+  }
+
+  test('without time nothing is asked, and nothing decided', async () => {
+    const { isSame, reason, regions } = await compare(before, after, { timeoutMs: 0 })
+    expect({ isSame, regions }).toEqual({ isSame: undefined, regions: [] })
+    expect(reason).toMatch(/^it takes longer than the time limit \(2 rules in /)
+  })
+
+  test('wherever it ends, the rest is not decided and what was found stands', async () => {
+    const whole = overAfter(Number.POSITIVE_INFINITY)
+    const complete = await compare(before, after, whole.limit)
+    expect(complete.isSame).toBe(false)
+    const egress = ({ regions }: PolicyComparison) =>
+      regions.map((region) => [region.before.egress, region.after.egress])
+    let withoutCondition = 0
+    for (let looks = 0; looks < whole.told.looks; looks += 1 + (whole.told.looks >> 5)) {
+      const cut = await compare(before, after, overAfter(looks).limit)
+      if (cut.isSame !== undefined) {
+        expect(cut.regions).toHaveLength(complete.regions.length)
+        continue
+      }
+      expect(egress(complete)).toEqual(expect.arrayContaining(egress(cut)))
+      for (const { condition, witness } of cut.regions) {
+        expect(witness.decisions).toHaveLength(2)
+        if (condition === undefined) withoutCondition++
+      }
+    }
+    expect(withoutCondition).toBeGreaterThan(0)
+  }, 240_000)
+
+  test('a region without its condition says so', async () => {
+    const complete = await compare(before, after)
+    const regions = complete.regions.map((region) => ({ ...region, condition: undefined }))
+    const cut = { ...complete, isSame: undefined, reason: 'it takes longer than the time limit', regions }
+    expect(renderComparison(cut, PLAIN)).toContain('  when     not told within the time limit\n')
+    expect(comparisonJson(cut).regions[0]).toMatchObject({ condition: null, before: { egress: '203.0.113.10' } })
+  })
+})
 
 describe('a planted difference is found with a connection that shows it', () => {
   test.each(PLANTED)(

@@ -302,6 +302,8 @@ export class TestMember {
 export interface SessionLine {
   readonly SessionID: string
   readonly EgressIP: string
+  readonly Protocol: string
+  readonly BytesSent: number
   readonly Lab: {
     readonly policyRevision: number
     readonly target: string

@@ -29,6 +29,8 @@ export interface ScriptedOptions {
   readonly withholds?: boolean
   /** rules of type `dns` */
   readonly dnsRules?: readonly RuleDocument[]
+  /** lab time, epoch ms */
+  readonly now?: number
 }
 
 export interface ScriptedGatewayDns {
@@ -83,7 +85,7 @@ export function scriptedGatewayDns(options: ScriptedOptions = {}): ScriptedGatew
     table,
     categoriesOf: () => ({ contentCategories: [], applications: [] }),
     withholdsServiceBindings: () => options.withholds ?? false,
-    actionFor: (name, type) => policies.actionFor(name, type, new Map()),
+    actionFor: (name, type) => policies.actionFor(name, type, new Map(), options.now ?? 0),
     onExhausted: (message) => notices.push(message),
   })
   return { gatewayDns, table, notices }

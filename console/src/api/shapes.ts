@@ -1,7 +1,7 @@
 // What the lab's APIs answer, under the console's names. The shapes are the API's own: one source describes answers, the OpenAPI document
 // and these types.
 
-import type { SessionRow, TrafficBeat, TrafficNow } from '../../../src/api/shapes/session-shapes.ts'
+import type { FleetShape, SessionRow, TrafficBeat, TrafficNow } from '../../../src/api/shapes/session-shapes.ts'
 
 export type { RuleEgress as EgressSettings, RuleShape as Rule } from '../../../src/api/shapes/cloudflare.ts'
 export type {
@@ -47,6 +47,8 @@ export type { DecisionOutcome as Outcome } from '../../../src/policy/decision.ts
 export type Row = Omit<SessionRow, 'open'> & { open: boolean }
 export type Beat = TrafficBeat & { readonly opened: readonly Row[]; readonly finished: readonly Row[] }
 export type Now = TrafficNow & { readonly open: readonly Row[]; readonly finished: readonly Row[] }
+export type Fleet = FleetShape
+export type FleetMember = FleetShape['members'][number]
 /** As lists of networks have it, wherever they come from. */
 export interface Network {
   readonly id: string

@@ -3,7 +3,7 @@
 import type { Row } from '../api/shapes.ts'
 import { toneOf } from '../ui/outcome.tsx'
 
-export const FACETS = ['user', 'vnet', 'rule', 'egress', 'outcome', 'let_in'] as const
+export const FACETS = ['user', 'vnet', 'rule', 'egress', 'outcome', 'let_in', 'member'] as const
 export type Facet = (typeof FACETS)[number]
 
 /** For sessions without a rule, a user …: chosen like any other value. */

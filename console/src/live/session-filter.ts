@@ -6,7 +6,16 @@ import { FACETS, type Facet, facetOf, letInWords } from './facets.ts'
 
 export type SessionFilter = { readonly text: string } & { readonly [F in Facet]: string }
 
-export const NO_FILTER: SessionFilter = { text: '', user: '', vnet: '', rule: '', egress: '', outcome: '', let_in: '' }
+export const NO_FILTER: SessionFilter = {
+  text: '',
+  user: '',
+  vnet: '',
+  rule: '',
+  egress: '',
+  outcome: '',
+  let_in: '',
+  member: '',
+}
 
 export function filterFrom(query: URLSearchParams): SessionFilter {
   const read = (name: string) => query.get(name) ?? ''
@@ -18,6 +27,7 @@ export function filterFrom(query: URLSearchParams): SessionFilter {
     egress: read('egress'),
     outcome: read('outcome'),
     let_in: read('let_in'),
+    member: read('member'),
   }
 }
 
@@ -62,7 +72,7 @@ function searchedIn(row: Row): string {
   const known = searched.get(row)
   if (known?.open === row.open) return known.text
   const text =
-    `${row.user} ${row.vnet} ${row.target} ${row.origin} ${row.egress} ${row.rule} ${toneOf(row)} ${row.ingress} ${row.physical} ${row.logical} ${row.protocol} ${row.close} ${row.error?.code ?? ''} ${row.error?.message ?? ''} ${letInWords(row) ?? ''} ${row.id}`.toLowerCase()
+    `${row.user} ${row.vnet} ${row.target} ${row.origin} ${row.egress} ${row.rule} ${toneOf(row)} ${row.ingress} ${row.physical} ${row.logical} ${row.protocol} ${row.close} ${row.error?.code ?? ''} ${row.error?.message ?? ''} ${letInWords(row) ?? ''} ${row.member} ${row.id}`.toLowerCase()
   searched.set(row, { open: row.open, text })
   return text
 }

@@ -28,6 +28,7 @@ export const values: Readonly<Record<Facet, Set<string>>> = {
   egress: new Set(),
   outcome: new Set(),
   let_in: new Set(),
+  member: new Set(),
 }
 
 let rows: Row[] = []

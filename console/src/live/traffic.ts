@@ -3,7 +3,7 @@
 
 import { signal } from '@preact/signals'
 import { ask, signedIn } from '../api/request.ts'
-import type { Beat, Load, Now, Row } from '../api/shapes.ts'
+import type { Beat, Fleet, Load, Now, Row } from '../api/shapes.ts'
 import { urlOf } from '../base.ts'
 import { merge, reset } from './session-store.ts'
 
@@ -13,6 +13,8 @@ export const connection = signal<Connection>('connecting')
 /** When the stream was last heard, epoch ms of this machine. */
 export const lastHeard = signal(0)
 export const load = signal<Load>({ open: 0, by_colo: {} })
+/** The fleet as this member sees it, every second; undefined: the lab is alone. */
+export const fleet = signal<Fleet | undefined>(undefined)
 /** Grows when something about the lab itself changed: rules, data centers, choices, the clock. */
 export const changes = signal(0)
 /** Lab time minus this machine's, ms. */
@@ -40,6 +42,7 @@ export function follow(): void {
   source = stream
 
   stream.addEventListener('hello', () => {
+    fleet.value = undefined
     void begin().then(
       () => {
         if (source !== stream) return
@@ -58,6 +61,9 @@ export function follow(): void {
   })
   stream.addEventListener('load', (event) => {
     load.value = JSON.parse(event.data) as Load
+  })
+  stream.addEventListener('fleet', (event) => {
+    fleet.value = JSON.parse(event.data) as Fleet
   })
   stream.addEventListener('change', () => {
     changes.value++

@@ -350,7 +350,7 @@ function Regions({ answer: { problems, difference } }: { readonly answer: Differ
       <ul>
         {regions.map(({ before, after, condition, while_down: down, while_up: up }) => (
           <li key={`${condition} ${before.egress} ${down.join()} ${up.join()}`}>
-            <code>{condition}</code>
+            {condition === null ? <span class="small muted">not told in the time</span> : <code>{condition}</code>}
             <code>{before.egress}</code>
             <span aria-hidden="true">→</span>
             <code>{after.egress}</code>

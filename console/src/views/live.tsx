@@ -12,6 +12,7 @@ import { formatTime, plural, sentence } from '../ui/format.ts'
 import { Empty, Notice, Waiting } from '../ui/notice.tsx'
 import { LetIn, OUTCOME_WORDS, OutcomeBadge, OutcomeShape, type Tone, toneOf } from '../ui/outcome.tsx'
 import { type Resource, useResource } from '../ui/resource.ts'
+import { OthersMissing } from './fleet.tsx'
 import { type Played, ReplayBar, routesPlayed } from './live-replay.tsx'
 
 const LATEST = 8
@@ -58,6 +59,7 @@ export function LiveView(): JSX.Element {
       </div>
       {played !== undefined && <ReplayBar played={played} onMove={move} onEnd={() => setPlayed(undefined)} />}
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
+      <OthersMissing />
       <div class="live-grid">
         <figure class="card map-card">
           <WorldMap

@@ -80,6 +80,7 @@ function Facts({ row }: { readonly row: Row }): JSX.Element {
       <dt>Came by</dt>
       <dd>
         {row.protocol} on listener {row.listener}
+        {row.member !== '' && ` of member ${row.member}`}
       </dd>
       <dt>Began</dt>
       <dd>{formatDate(row.at)}</dd>

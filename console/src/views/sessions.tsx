@@ -6,7 +6,7 @@ import type { ListedListener, Person, Row } from '../api/shapes.ts'
 import { FACETS, type Facet } from '../live/facets.ts'
 import { addressOf, filterFrom, NO_FILTER, prepareSearch, select } from '../live/session-filter.ts'
 import { allRows, firstSeen, leftOut, values, version } from '../live/session-store.ts'
-import { connection } from '../live/traffic.ts'
+import { connection, fleet } from '../live/traffic.ts'
 import { location, navigate } from '../router.ts'
 import { useNarrow } from '../theme.ts'
 import { formatBytes, formatDuration, formatTime, plural, sentence, shortAddress } from '../ui/format.ts'
@@ -15,6 +15,7 @@ import { LetIn, OUTCOME_WORDS, OutcomeBadge, type Tone, toneOf } from '../ui/out
 import { useResource } from '../ui/resource.ts'
 import { VirtualRows } from '../ui/virtual-rows.tsx'
 import { curlLine } from './connect.tsx'
+import { OthersMissing } from './fleet.tsx'
 import { SessionDrawer } from './session-drawer.tsx'
 
 const FACET_WORDS: Readonly<Record<Facet, string>> = {
@@ -24,6 +25,7 @@ const FACET_WORDS: Readonly<Record<Facet, string>> = {
   egress: 'Egress IP',
   outcome: 'Outcome',
   let_in: 'Let in',
+  member: 'Member',
 }
 
 export function SessionsView(): JSX.Element {
@@ -65,7 +67,7 @@ export function SessionsView(): JSX.Element {
           />
         </label>
         <Facets narrow={narrow} used={FACETS.filter((facet) => filter[facet] !== '').length}>
-          {FACETS.map((facet) => (
+          {FACETS.filter((facet) => facet !== 'member' || fleet.value !== undefined).map((facet) => (
             <FacetSelect
               key={facet}
               facet={facet}
@@ -84,6 +86,7 @@ export function SessionsView(): JSX.Element {
           {paused ? `▶ Resume${rows.missed > 0 ? ` (${rows.missed} new)` : ''}` : '❚❚ Pause'}
         </button>
       </search>
+      <OthersMissing />
       <div class="card sessions-card">
         {rows.shown.length === 0 ? (
           <NoSessions isFiltered={isFiltered} />
@@ -125,6 +128,7 @@ function useChoices(): Readonly<Record<Facet, readonly string[]>> {
       egress: sorted('egress'),
       outcome: sorted('outcome'),
       let_in: sorted('let_in'),
+      member: sorted('member'),
     }
   }, [seen])
 }
@@ -276,10 +280,10 @@ function cellsOf(row: Row): JSX.Element {
   )
 }
 
-function wayInWords({ ingress, physical, logical }: Row): string {
+function wayInWords({ ingress, physical, logical, member }: Row): string {
   if (ingress === '') return ''
   const out = physical === '' ? 'no egress' : `left at ${physical}`
-  return `in at ${ingress}, ${out}${logical === '' ? '' : `, seen as ${logical}`}`
+  return `in at ${ingress}${member === '' ? '' : ` (member ${member})`}, ${out}${logical === '' ? '' : `, seen as ${logical}`}`
 }
 
 function NoSessions({ isFiltered }: { readonly isFiltered: boolean }): JSX.Element {

@@ -28,6 +28,8 @@ export interface KeptCollection {
   readonly deleted?: 'rest' | 'itself'
   /** what Cloudflare adds of its own */
   readonly adds?: (stored: Kept, call: RouteCall) => JsonObject
+  /** what holds in its place, where that is not obvious */
+  readonly meanwhile?: (value: JsonObject, call: RouteCall) => string | undefined
   /** what the configuration file declares of the kind */
   readonly declared?: (call: RouteCall) => readonly JsonObject[]
   /** changes by a path of their own: word → what it sets */
@@ -155,6 +157,15 @@ export const KEPT_COLLECTIONS: readonly KeptCollection[] = [
     ],
     required: ['type'],
     update: 'PUT',
+    meanwhile: ({ type, domain }, { ports }) => {
+      if (type !== 'proxy_endpoint') return undefined
+      const hosts = ports.listeners().flatMap(({ endpoint }) => (endpoint?.kind === 'identity' ? [endpoint.host] : []))
+      const host = typeof domain === 'string' ? domain.toLowerCase() : ''
+      if (host === '') return 'its `domain` is missing, the host name of the proxy endpoint it is for'
+      if (hosts.includes(host)) return `everybody who can log in may use the proxy endpoint \`${host}\``
+      const known = hosts.map((each) => `\`${each}\``).join(', ')
+      return `no proxy endpoint of kind \`identity\` has the domain \`${host}\`; ${known === '' ? 'there are none' : `there are ${known}`}`
+    },
     adds: (stored) => ({ aud: stored.value.id.replaceAll('-', '').repeat(2), ...times(stored) }),
   },
 ]

@@ -4,7 +4,7 @@
 import { Type } from 'typebox'
 import type { Json, JsonObject } from '../../config/lab-state.ts'
 import { stableUuid } from '../../config/names.ts'
-import { notFound } from '../api-error.ts'
+import { NOTICE_CODES, notFound } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
 import type { Method, Route, RouteCall, RouteSchema } from '../router.ts'
 import { PAGING, pagingOf } from '../select.ts'
@@ -44,8 +44,8 @@ export const KEPT_ROUTES: readonly Route[] = [
   ]),
 ]
 
-function without(what: string) {
-  return { messages: [{ code: 20203, message: `stored without effect: this lab does not act on any ${what}` }] }
+function without(what: string, meanwhile = `this lab does not act on any ${what}`) {
+  return { messages: [{ code: NOTICE_CODES.keptWithoutEffect, message: `stored without effect: ${meanwhile}` }] }
 }
 
 /** The resources of a collection as the API shows them. */
@@ -91,7 +91,7 @@ function collectionRoutes(collection: KeptCollection): Route[] {
   const all = (call: RouteCall) => [...(declared?.(call) ?? []), ...keptOf(call, path)]
   const put = (call: RouteCall, id: string, value: JsonObject) => {
     call.change((draft) => draft.put('keptResource', { id, collection: path, value }))
-    return ok(present(call, written(call, 'keptResource', id)), without(what))
+    return ok(present(call, written(call, 'keptResource', id)), without(what, collection.meanwhile?.(value, call)))
   }
   const sent = (call: RouteCall) => sentBy(call, [...ECHOED_TOO.filter((name) => !fields.includes(name)), ...own])
   const one = `${A}${path}/{id}`
@@ -140,7 +140,7 @@ function collectionRoutes(collection: KeptCollection): Route[] {
     {
       method: 'POST',
       path: `${A}${path}`,
-      summary: `keeps a ${what}, without effect`,
+      summary: `keeps ${/^[aeiou]/.test(what) ? 'an' : 'a'} ${what}, without effect`,
       access: 'token',
       answers,
       body: bodyOf(fields, required, own, collection.schemas),

@@ -7,7 +7,7 @@ import type { Json, JsonObject, Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'
 import { messageOf } from '../../errors/thrown.ts'
 import { fieldsOf, LOGPUSH_DATA_SETS, readForm, TIMESTAMP_FORMATS } from '../../log/logpush-batch.ts'
-import { ApiError, notFound } from '../api-error.ts'
+import { ApiError, notFound, WORDED_CODES } from '../api-error.ts'
 import { type ApiMessage, listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import {
@@ -22,7 +22,6 @@ import { FLAG, find, liveOf, objectOf, TEXT, textField, written } from './stored
 
 const PATH = '/client/v4/accounts/{account_id}/logpush'
 /** Cloudflare's number for a job or destination it does not take. */
-const REFUSED = 1002
 
 const CONF = { type: 'string', minLength: 1, maxLength: 4096, format: 'logpush-destination' } as const
 const DATA_SET = { type: 'string', format: 'logpush-data-set' } as const
@@ -103,7 +102,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${PATH}/jobs/{id}`,
-    summary: 'changes what is sent of a Logpush job; its data set is fixed',
+    summary: 'changes the given fields of a Logpush job; its data set is fixed',
     access: 'token',
     answers: { kind: 'result', schema: LOGPUSH_JOB },
     body: objectOf({ ...JOB, destination_conf: { ...CONF, type: ['string', 'null'] } }),
@@ -190,7 +189,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: `${PATH}/validate/origin`,
-    summary: 'whether `logpull_options` are good for a data set',
+    summary: 'whether `logpull_options` are valid for a data set',
     access: 'token',
     answers: { kind: 'result', schema: LOGPUSH_VALID },
     body: objectOf({ dataset: TEXT, logpull_options: TEXT }, ['logpull_options']),
@@ -218,7 +217,7 @@ function dataSetAt({ params }: RouteCall): RecordedDataSet {
 }
 
 function refusal(message: string): ApiError {
-  return new ApiError(400, [{ code: REFUSED, message }])
+  return new ApiError(400, [{ code: WORDED_CODES.refusedByLogpush, message }])
 }
 
 /** What Logpush does not take is refused under its number. */
@@ -301,7 +300,7 @@ async function checkJob(call: RouteCall, { dataset, destination, options, before
     if (destination === before) return
     if (await logpush.needsChallenge(destination)) {
       const token = textField(call.body, 'ownership_challenge')
-      if (token === '') throw refusal('`ownership_challenge` is missing: a folder has to be proven to be yours')
+      if (token === '') throw refusal('`ownership_challenge` is missing: prove first that the folder is yours')
       if (!(await logpush.isAnswered(destination, token))) throw refusal('`ownership_challenge` is not valid')
     }
     await logpush.check(destination)
@@ -325,7 +324,7 @@ function messagesOn(dataSet: RecordedDataSet): readonly ApiMessage[] {
   if (dataSet !== 'gateway_http') return []
   const message =
     'the lab logs connections, not requests: forwarded HTTP gives one record per connection, without URL, method and status'
-  return [{ code: REFUSED, message }]
+  return [{ code: WORDED_CODES.refusedByLogpush, message }]
 }
 
 function present(call: RouteCall, { value }: Stored<'logpushJob'>) {

@@ -3,7 +3,7 @@
 
 import { randomInt } from 'node:crypto'
 import type { Json, Stored } from '../../config/lab-state.ts'
-import { invalidField, notFound, requestError } from '../api-error.ts'
+import { invalidField, NOTICE_CODES, notFound, requestError } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
@@ -83,7 +83,7 @@ async function create(call: RouteCall) {
   const { endpoints } = call.ports
   if (endpoints === undefined) {
     const message =
-      'this lab opens no further listeners (it has workers); declare the endpoint in its configuration file'
+      'this lab opens no further listeners (it has workers, or is a member of a fleet); declare the endpoint in its configuration file'
     throw requestError('unsupported', message)
   }
   const { body } = call
@@ -107,7 +107,8 @@ async function create(call: RouteCall) {
 /** Where it listens stands beside it. */
 function shown(call: RouteCall, stored: Stored<'proxyEndpoint'>) {
   const at = call.ports.endpoints?.addressOf(stored.value.id)
-  const message = at === undefined ? [] : [{ code: 20201, message: `listens on ${at.host}:${at.port}, TLS or not` }]
+  const message =
+    at === undefined ? [] : [{ code: NOTICE_CODES.listensOn, message: `listens on ${at.host}:${at.port}, TLS or not` }]
   return ok(present(stored), { messages: message })
 }
 

@@ -80,7 +80,11 @@ export const RULE_SETTINGS = membersOf(
 )
 
 const CLOCK = '([01]\\d|2[0-3]):[0-5]\\d'
-const DAY = { type: ['string', 'null'], pattern: `^(${CLOCK}-(${CLOCK}|24:00)(,${CLOCK}-(${CLOCK}|24:00))*)?$` }
+const DAY = {
+  type: ['string', 'null'],
+  pattern: `^(${CLOCK}-(${CLOCK}|24:00)(,${CLOCK}-(${CLOCK}|24:00))*)?$`,
+  description: 'hours such as `08:00-12:30,13:30-17:00`',
+}
 
 /** `schedule` in a body: times of day by weekday, in a time zone. */
 export const SCHEDULE = membersOf({

@@ -4,7 +4,7 @@ import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-s
 import { precedenceOf, SERVER_FIELDS } from '../../config/rule-document.ts'
 import type { Mode } from '../../expression/index.ts'
 import { KNOWN_ACTIONS, nextPrecedence, RULE_FILTERS } from '../../policy/rule-check.ts'
-import { notFound } from '../api-error.ts'
+import { invalidField, NOTICE_CODES, notFound } from '../api-error.ts'
 import { type ApiMessage, listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
@@ -14,6 +14,7 @@ import { EXPIRATION, foreignSettings, RULE_SETTINGS, SCHEDULE } from './rule-set
 import { FLAG, find, liveOf, NAME, newId, objectOf, TEXT, UUID, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
+const MINUTE_MS = 60_000
 const IS_UUID = new RegExp(UUID.pattern)
 /** of an account ([R14]) */
 const MOST_RULES = 500
@@ -106,10 +107,19 @@ export const RULE_ROUTES: readonly Route[] = [
     handle: remove,
   },
   {
+    method: 'POST',
+    path: `${PATH}/{id}/reset_expiration`,
+    summary: 'a `dns` rule with a default duration is in force for that long from now on',
+    access: 'token',
+    answers: { kind: 'result', schema: RULE },
+    body: objectOf({}),
+    handle: resetExpiration,
+  },
+  {
     method: 'PUT',
     path: '/lab/v1/rules',
     summary:
-      'makes these rules all there are, in one step; they keep the ids they have, and without a precedence their order',
+      'replaces all rules with these, in one step; ids are kept, and rules without a precedence keep their order',
     access: 'token',
     answers: { kind: 'list', schema: RULE },
     body: {
@@ -139,6 +149,23 @@ function replace(call: RouteCall) {
   return shown(call, id)
 }
 
+/** [R14]: minutes from the lab's time on. */
+function resetExpiration(call: RouteCall) {
+  const id = (call.params.id ?? '').toLowerCase()
+  call.change((draft) => {
+    const before = draft.get('rule', id)
+    if (before === undefined) throw notFound(`rule \`${id}\` not found`)
+    const { expires_at: end, duration, ...rest } = Object(before.rest.expiration) as JsonObject
+    if (typeof end !== 'string' || typeof duration !== 'number' || duration === 0) {
+      const message = 'the rule has no `expiration` with `expires_at` and `duration`, the minutes it is to be in force'
+      throw invalidField('/expiration', message)
+    }
+    const expires = new Date(call.ports.plane.now() + duration * MINUTE_MS).toISOString().replace(/\.\d+Z$/, 'Z')
+    draft.put('rule', { ...before, rest: { ...before.rest, expiration: { ...rest, expires_at: expires, duration } } })
+  })
+  return shown(call, id)
+}
+
 function shown(call: RouteCall, id: string) {
   const stored = written(call, 'rule', id)
   return ok(presentRule(call, stored), { messages: [...neverEvaluated(call, stored), ...withoutEffect(stored)] })
@@ -148,7 +175,7 @@ function shown(call: RouteCall, id: string) {
 function withoutEffect({ value }: Stored<'rule'>): ApiMessage[] {
   const type = value.filters[0] ?? 'none'
   return foreignSettings(value.rest.rule_settings, type).map((name) => ({
-    code: 20202,
+    code: NOTICE_CODES.settingWithoutEffect,
     message: `\`rule_settings.${name}\` has no effect: rules of type \`${type}\` have no such setting`,
   }))
 }
@@ -193,7 +220,7 @@ function neverEvaluated(call: RouteCall, { value }: Stored<'rule'>): ApiMessage[
       ? 'rules of type `dns` are stored and returned; Gateway DNS of this lab evaluates those that allow, block or override by the name and the type of a query'
       : `rules of type \`${type}\` are stored and returned, but never evaluated by this lab`
   call.ports.notice(message)
-  return [{ code: 20200, message }]
+  return [{ code: NOTICE_CODES.neverEvaluated, message }]
 }
 
 const toldOf = new WeakMap<object, Set<string>>()

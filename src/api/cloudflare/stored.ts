@@ -39,10 +39,12 @@ export function micros(epochMs: number): string {
   return new Date(epochMs).toISOString().replace('Z', '000Z')
 }
 
+/** When a document was deleted, in the API's form (RFC 3339 with microseconds); null for a live one. */
 export function deletedMicros({ deletedAt }: Stored): string | null {
   return deletedAt === null ? null : micros(deletedAt)
 }
 
+/** A new random id, a UUID version 4 (RFC 9562 section 5.4). */
 export function newId(): string {
   return randomUUID()
 }

@@ -4,7 +4,7 @@ import type { Draft, PrivateRouteDocument, Stored } from '../../config/lab-state
 import { type Cidr, containsIp, parseCidr } from '../../net/cidr.ts'
 import { parseHost } from '../../net/host.ts'
 import { parseIp } from '../../net/ip.ts'
-import { invalidField, notFound } from '../api-error.ts'
+import { invalidField, notFound, WORDED_CODES } from '../api-error.ts'
 import { ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { booleanOf, cidrOf, ipParam, nameContains, textOf, uuidOf, wordsOf } from '../select.ts'
@@ -14,7 +14,6 @@ import { deletedMicros, liveOf, micros, NAME, NETWORK, sentOr, TEXT, textField, 
 import { TYPES, typeOf } from './tunnels.ts'
 
 const NETWORKS = '/client/v4/accounts/{account_id}/teamnet/routes'
-const NOT_ROUTED = 1015
 const OPTIONAL_UUID = { ...UUID, type: ['string', 'null'], pattern: `${UUID.pattern}|^$` } as const
 const ECHOED_NAMES = { tun_type: {}, tunnel_name: {}, virtual_network_name: {} }
 const text = { type: 'string' } as const
@@ -68,7 +67,8 @@ export const TUNNEL_ROUTE_ROUTES: readonly Route[] = [
       comment: sentOr(call.body, 'comment', before.comment),
     }),
     present: (_call, stored) => presentNetwork(stored),
-    missing: (id) => notFound(`route \`${id}\` not found: add the network before modifying it`, NOT_ROUTED),
+    missing: (id) =>
+      notFound(`route \`${id}\` not found: add the network before modifying it`, WORDED_CODES.noSuchRoute),
   }),
   {
     method: 'GET',
@@ -174,7 +174,7 @@ function lookUp(call: RouteCall) {
       .sort((a, b) => networkOf(b.value).length - networkOf(a.value).length)
     if (best !== undefined) return ok(presentWithNames(call, best))
   }
-  throw notFound(`no route contains \`${address.text}\` in this virtual network`, NOT_ROUTED)
+  throw notFound(`no route contains \`${address.text}\` in this virtual network`, WORDED_CODES.noSuchRoute)
 }
 
 /** The canonical prefix. Host bits are an error that names the network meant, so that nothing changes silently. */

@@ -21,10 +21,6 @@ export const UNSUPPORTED: readonly Unsupported[] = [
   unsupported(`${A}/gateway`, 'the lab has one account, which exists from the start'),
   unsupported(`${A}/gateway/rules/tenant`, 'accounts here have no parent'),
   unsupported(
-    `${A}/gateway/rules/{id}/reset_expiration`,
-    'expiration is for DNS rules, which are stored but not evaluated',
-  ),
-  unsupported(
     `${A}/gateway/configuration/custom_certificate`,
     'TLS is not inspected, so there is no certificate to choose',
   ),

@@ -21,8 +21,8 @@ export const AUDIT_ROUTES: readonly Route[] = [
     query: [
       { name: 'limit', schema: { type: 'integer', minimum: 1, maximum: MOST }, description: 'maximum number; 100' },
       { name: 'who', schema: TEXT, description: 'only changes by this token (name or id) or user (email)' },
-      { name: 'kind', schema: TEXT, description: 'only changes of this kind of thing, such as `rule` or `token`' },
-      { name: 'id', schema: TEXT, description: 'only changes of the thing with this id' },
+      { name: 'kind', schema: TEXT, description: 'only changes to this kind of thing, such as `rule` or `token`' },
+      { name: 'id', schema: TEXT, description: 'only changes to the thing with this id' },
       {
         name: 'revision',
         schema: { type: 'integer', minimum: 0, maximum: LAST_REVISION },

@@ -48,7 +48,7 @@ export const EXPLAIN_ROUTES: readonly Route[] = [
       several('users', 'email addresses'),
       several('groups', 'names of groups, for their people only'),
       several('destinations', 'URLs, hosts or `host:port`; default: those of the configuration'),
-      several('vnets', 'names or ids, or `all`; default: the one each person is in'),
+      several('vnets', 'names or ids, or `all`; default: the network of each person'),
       several('down', 'data centers to take as down, together; `each`: those with a dedicated IP in turn'),
       {
         name: 'family',

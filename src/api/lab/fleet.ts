@@ -4,8 +4,7 @@ import { requestError } from '../api-error.ts'
 import type { FleetPort } from '../ports.ts'
 import { ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
-import { FLEET } from '../shapes/lab.ts'
-import { FLEET_EVENTS } from '../shapes/session-shapes.ts'
+import { FLEET, FLEET_EVENTS } from '../shapes/session-shapes.ts'
 
 const PATH = '/lab/v1/fleet'
 

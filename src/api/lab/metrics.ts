@@ -98,7 +98,7 @@ function fleetFamilies(fleet: FleetPort | undefined): MetricFamily[] {
       'egresslab_fleet_member_up',
       'gauge',
       'members of the fleet: 1 if connections leave there',
-      perMember(({ state }) => Number(state === 'up')),
+      perMember(({ state }) => Number(state === 'up' || state === 'cut_off')),
     ),
     family(
       'egresslab_fleet_member_revision',
@@ -122,7 +122,7 @@ function accessFamilies(
   { streams, refused }: ReturnType<RouteCall['access']['counts']>,
 ): MetricFamily[] {
   return [
-    family('egresslab_api_tokens', 'gauge', 'named tokens that are good', [[{}, tokens]]),
+    family('egresslab_api_tokens', 'gauge', 'valid named tokens', [[{}, tokens]]),
     family('egresslab_api_streams', 'gauge', 'event streams open now, by token', asSamples('token', [...streams])),
     family(
       'egresslab_api_refused_total',

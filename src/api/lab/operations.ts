@@ -116,7 +116,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/lab/v1/token/rotate',
-    summary: 'creates a new API token and shows it only now; the old one is rejected from then on',
+    summary: 'creates a new API token and shows it only once; the old one is rejected from then on',
     access: 'token',
     answers: { kind: 'result', schema: TOKEN },
     body: EMPTY,

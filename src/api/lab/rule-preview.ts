@@ -13,7 +13,7 @@ import { checkRule, nextPrecedence } from '../../policy/rule-check.ts'
 import type { RuleIssue } from '../../policy/rule-expressions.ts'
 import type { World } from '../../prove/subject.ts'
 import type { RecentSession } from '../../proxy/live-sessions.ts'
-import { ApiError, notFound } from '../api-error.ts'
+import { ApiError, invalidField, notFound } from '../api-error.ts'
 import { RULE_BODY, ruleOf } from '../cloudflare/rules.ts'
 import type { ControlPlane } from '../ports.ts'
 import { type ApiResponse, ok } from '../response.ts'
@@ -90,6 +90,7 @@ function prepare(call: RouteCall): Prepared {
   const { id: replaced, rule: sent = null } = call.body
   const id = typeof replaced === 'string' ? replaced.toLowerCase() : NEW_RULE
   if (typeof replaced === 'string' && !isThere(now, id)) throw notFound(`rule \`${id}\` not found`)
+  if (sent === null && id === NEW_RULE) throw invalidField('/id', '`id` is missing: which rule would be deleted?')
   const body = sent === null ? undefined : (sent as JsonObject)
   const problems = body === undefined ? [] : problemsOf(now, id, body)
   if (problems.some(({ severity }) => severity === 'error')) return { id, problems }
@@ -189,6 +190,7 @@ function adviceOn({ account, ruleset }: LabSnapshot, id: string): RuleProblem[] 
   })
 }
 
+/** A finding about a rule as the API shows it; absent parts are null, `field` is the API's name of the expression. */
 export function toProblem({ severity, code, message, hint, slot, problem }: RuleIssue): RuleProblem {
   return {
     severity,
@@ -202,7 +204,7 @@ export function toProblem({ severity, code, message, hint, slot, problem }: Rule
 
 function replay(call: RouteCall, after: LabSnapshot, wanted: number) {
   const now = call.ports.plane.current()
-  const sessions = call.ports.diagnostics.finished().slice(-wanted)
+  const sessions = wanted === 0 ? [] : call.ports.diagnostics.finished().slice(-wanted)
   const changes = sessions.flatMap((session) => changeOf(session, now, after))
   const decided = sessions.filter((session) => session.decided !== undefined).length
   return { sessions: decided, changed: changes.length, changes: changes.slice(-MOST_SHOWN).toReversed() }

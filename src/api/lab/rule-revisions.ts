@@ -44,7 +44,7 @@ export const RULE_REVISION_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: `${PATH}/{revision}/restore`,
-    summary: 'makes rules and lists what they were in a kept revision, in one step; that is a new revision',
+    summary: 'restores rules and lists to a kept revision, in one step, as a new revision',
     access: 'token',
     answers: { kind: 'result', schema: RESTORED },
     body: { type: 'object', additionalProperties: false },

@@ -9,7 +9,7 @@ import { notFound } from '../api-error.ts'
 import { type ApiResponse, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { SESSION_DETAIL, type SessionDetail } from '../shapes/session-shapes.ts'
-import { rowOfFinished, rowOfOpen } from './session-row.ts'
+import { rowOfFinished, rowOfOpen, rowOfOthers } from './session-row.ts'
 
 export const SESSION_DETAIL_ROUTES: readonly Route[] = [
   {
@@ -28,9 +28,14 @@ function detail(call: RouteCall): ApiResponse {
   const id = call.params.id ?? ''
   const open = diagnostics.findOpen(id)
   if (open !== undefined) {
-    return ok({ row: rowOfOpen(open, plane.now()), record: null, ...storyOf(call, open.decided, open.session.target) })
+    const row = rowOfOpen(open, plane.now(), call.ports.fleet?.status().member ?? '')
+    return ok({ row, record: null, ...storyOf(call, open.decided, open.session.target) })
   }
   const finished = diagnostics.findFinished(id)
+  const elsewhere = finished === undefined ? call.ports.fleet?.findSession(id) : undefined
+  if (elsewhere !== undefined) {
+    return ok({ row: rowOfOthers(elsewhere), record: elsewhere, ...storyOf(call, undefined, '') })
+  }
   if (finished === undefined) throw notFound(`session \`${id}\` is neither open nor recent; look in the session log`)
   const { record, decided } = finished
   return ok({ row: rowOfFinished(finished), record, ...storyOf(call, decided, record.Lab.target) })

@@ -6,13 +6,14 @@ import type { SessionRecord } from '../../proxy/session-record.ts'
 import type { SessionDecision } from '../../proxy/stage-values.ts'
 import type { Position, SessionRow } from '../shapes/session-shapes.ts'
 
-/** `now`: lab time, epoch ms. */
-export function rowOfOpen({ session, decided }: OpenSession, now: number): SessionRow {
+/** `now`: lab time, epoch ms; `member`: of the fleet, '' where the lab is alone. */
+export function rowOfOpen({ session, decided }: OpenSession, now: number, member: string): SessionRow {
   const at = Date.parse(session.startedAt)
   return {
     id: session.id,
     open: true,
     at,
+    member,
     user: session.email,
     vnet: networkName(decided),
     listener: session.listener,
@@ -28,12 +29,15 @@ export function rowOfOpen({ session, decided }: OpenSession, now: number): Sessi
   }
 }
 
+/** One finished session as a row of the live view: times in epoch ms and ms, sizes in bytes, what is not known as
+ *  ''. */
 export function rowOfFinished({ record, decided }: RecentSession): SessionRow {
   const { Lab } = record
   return {
     id: record.SessionID,
     open: false,
     at: Date.parse(record.SessionStartTime),
+    member: Lab.fleet?.member ?? '',
     user: record.Email,
     vnet: Lab.virtualNetworkName,
     listener: Lab.listener,
@@ -47,6 +51,25 @@ export function rowOfFinished({ record, decided }: RecentSession): SessionRow {
     ms: Lab.durationMs,
     close: record.ConnectionCloseReason,
     error: errorOf(record),
+  }
+}
+
+/** A session of another member of the fleet: its record is all that is known of it here. */
+export function rowOfOthers(record: SessionRecord): SessionRow {
+  const { logical, userPlace: user, allowlist, outcome = '' } = record.Lab
+  return {
+    ...rowOfFinished({ id: record.SessionID, record }),
+    origin: record.OriginIP,
+    outcome,
+    rule: record.EgressRuleName,
+    rule_id: record.EgressRuleID,
+    let_in: allowlist === undefined ? null : allowlist === 'let-in',
+    ingress: record.IngressColoName,
+    physical: record.EgressColoName,
+    logical: placeName(logical),
+    logical_at: positionOf(logical),
+    user_place: placeName(user),
+    user_at: positionOf(user),
   }
 }
 
@@ -104,7 +127,9 @@ const UNDECIDED: DecisionColumns = {
   destination_at: null,
 }
 
-function placeName(place: { readonly city?: string; readonly country?: string } | undefined): string {
+function placeName(
+  place: { readonly city?: string | undefined; readonly country?: string | undefined } | undefined,
+): string {
   return [place?.city, place?.country].filter((part) => part !== undefined && part !== '').join(', ')
 }
 

@@ -26,7 +26,7 @@ export const TOKEN_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: PATH,
-    summary: 'makes a named token and shows it only now (`{"name": "ci", "role": "viewer", "expires": "90d"}`)',
+    summary: 'creates a named token and shows it only once (`{"name": "ci", "role": "viewer", "expires": "90d"}`)',
     access: 'token',
     answers: { kind: 'result', schema: MADE_TOKEN },
     body: {

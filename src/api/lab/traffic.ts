@@ -2,10 +2,11 @@
 // page can show. A lab under load costs its watchers no more than a quiet one; what is left out is counted.
 
 import type { OpenSession, RecentSession } from '../../proxy/live-sessions.ts'
+import type { SessionRecord } from '../../proxy/session-record.ts'
 import { type ApiResponse, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { type Load, NOW, TRAFFIC_EVENTS, type TrafficBeat } from '../shapes/session-shapes.ts'
-import { rowOfFinished, rowOfOpen } from './session-row.ts'
+import { rowOfFinished, rowOfOpen, rowOfOthers } from './session-row.ts'
 
 const PATH = '/lab/v1/traffic'
 const BEAT_MS = 200
@@ -36,17 +37,27 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
   },
 ]
 
-function now({ ports }: RouteCall): ApiResponse {
+async function now({ ports }: RouteCall): Promise<ApiResponse> {
+  const { fleet } = ports
+  const member = memberIn(ports)
+  const elsewhere = (await fleet?.recentSessions()) ?? []
   const time = ports.plane.now()
-  const open = ports.diagnostics.open().map((session) => rowOfOpen(session, time))
-  const finished = ports.diagnostics.finished().slice(-MOST_FINISHED).map(rowOfFinished)
+  const open = ports.diagnostics.open().map((session) => rowOfOpen(session, time, member))
+  const finished = [
+    ...ports.diagnostics.finished().slice(-MOST_FINISHED).map(rowOfFinished),
+    ...elsewhere.map(rowOfOthers),
+  ]
   return ok({ time, open, finished, load: loadOf(ports.diagnostics.open()) })
 }
+
+type Send = (event: string, data: unknown) => boolean
 
 /** What one subscriber has been sent, and what waits for the next beat. */
 interface Watcher {
   opened: OpenSession[]
   finished: RecentSession[]
+  /** at other members of the fleet */
+  elsewhere: SessionRecord[]
   skipped: number
   readonly shown: Set<string>
   /** beats since the load was told, and whether it has changed since */
@@ -58,7 +69,15 @@ function stream({ ports }: RouteCall): ApiResponse {
   return {
     kind: 'stream',
     start: (send) => {
-      const watcher: Watcher = { opened: [], finished: [], skipped: 0, shown: new Set(), sinceLoad: 0, owesLoad: true }
+      const watcher: Watcher = {
+        opened: [],
+        finished: [],
+        elsewhere: [],
+        skipped: 0,
+        shown: new Set(),
+        sinceLoad: 0,
+        owesLoad: true,
+      }
       for (const { session } of ports.diagnostics.open()) watcher.shown.add(session.id)
       const stops = [
         ports.diagnostics.onOpen((session) => noteOpen(watcher, session)),
@@ -66,8 +85,9 @@ function stream({ ports }: RouteCall): ApiResponse {
         ports.plane.subscribe((_snapshot, { revision, touched }) => void send('change', { revision, touched })),
       ]
       send('hello', { revision: ports.plane.current().revision, time: ports.plane.now() })
+      stops.push(...followFleet(ports, watcher, send))
       const beat = setInterval(() => {
-        const rows = take(watcher, ports.plane.now())
+        const rows = take(watcher, ports)
         if (rows !== undefined) send('beat', rows)
         if (rows !== undefined || watcher.owesLoad) tellLoad(watcher, send, ports)
       }, BEAT_MS)
@@ -78,6 +98,26 @@ function stream({ ports }: RouteCall): ApiResponse {
       }
     },
   }
+}
+
+/** The fleet, as it is now and every second, and what finishes at its other members. Answers the ways to stop. */
+function followFleet({ fleet }: RouteCall['ports'], watcher: Watcher, send: Send): (() => void)[] {
+  if (fleet === undefined) return []
+  const { member } = fleet.status()
+  const tell = () => void send('fleet', fleet.status())
+  tell()
+  const timer = setInterval(tell, BEAT_MS * BEATS_PER_LOAD)
+  timer.unref()
+  const stop = fleet.followSessions((record) => {
+    if (record.Lab.fleet?.member === member) return
+    if (watcher.elsewhere.length < MOST_ROWS) watcher.elsewhere.push(record)
+    else watcher.skipped++
+  })
+  return [() => clearInterval(timer), stop]
+}
+
+function memberIn({ fleet }: RouteCall['ports']): string {
+  return fleet?.status().member ?? ''
 }
 
 function noteOpen(watcher: Watcher, session: OpenSession): void {
@@ -97,23 +137,26 @@ function noteFinish(watcher: Watcher, session: RecentSession): void {
 }
 
 /** What waits, and a fresh start; undefined when nothing does. A session that opened and finished in one beat is told once. */
-function take(watcher: Watcher, time: number): TrafficBeat | undefined {
-  const { opened, finished, skipped } = watcher
-  if (opened.length === 0 && finished.length === 0 && skipped === 0) return undefined
+function take(watcher: Watcher, ports: RouteCall['ports']): TrafficBeat | undefined {
+  const { opened, finished, elsewhere, skipped } = watcher
+  if (opened.length + finished.length + elsewhere.length + skipped === 0) return undefined
+  const time = ports.plane.now()
+  const member = memberIn(ports)
   const over = new Set(finished.map(({ record }) => record.SessionID))
   watcher.opened = []
   watcher.finished = []
+  watcher.elsewhere = []
   watcher.skipped = 0
   return {
     time,
-    opened: opened.filter(({ session }) => !over.has(session.id)).map((session) => rowOfOpen(session, time)),
-    finished: finished.map(rowOfFinished),
+    opened: opened.filter(({ session }) => !over.has(session.id)).map((session) => rowOfOpen(session, time, member)),
+    finished: [...finished.map(rowOfFinished), ...elsewhere.map(rowOfOthers)],
     skipped,
   }
 }
 
 /** Counting costs a walk over every open session: once a second is enough. */
-function tellLoad(watcher: Watcher, send: (event: string, data: unknown) => boolean, ports: RouteCall['ports']): void {
+function tellLoad(watcher: Watcher, send: Send, ports: RouteCall['ports']): void {
   watcher.owesLoad = true
   watcher.sinceLoad++
   if (watcher.sinceLoad < BEATS_PER_LOAD) return

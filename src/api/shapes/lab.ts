@@ -42,41 +42,6 @@ export const CHANGED_COLO = object(
 
 export const CLOCK = object({ time: TIME, offset_seconds: Type.Number() }, 'Clock')
 
-export const FLEET = object(
-  {
-    name: TEXT,
-    member: TEXT,
-    standing: Type.Enum(['following', 'cut_off', 'stopped']),
-    code: nullable(TEXT),
-    why: nullable(TEXT),
-    on_partition: Type.Enum(['go_on', 'refuse']),
-    revision: COUNT,
-    carried_for_others: COUNT,
-    sessions_sent: COUNT,
-    members: Type.Array(
-      object(
-        {
-          name: TEXT,
-          colo: TEXT,
-          advertise: TEXT,
-          version: TEXT,
-          is_self: Type.Boolean(),
-          state: Type.Enum(['up', 'drained', 'lost']),
-          why: nullable(TEXT),
-          link: Type.Enum(['self', 'connecting', 'up', 'down']),
-          revision: COUNT,
-          behind: COUNT,
-          sessions: COUNT,
-          trouble: TEXT,
-          silent_seconds: nullable(Type.Number()),
-        },
-        'FleetMember',
-      ),
-    ),
-  },
-  'Fleet',
-)
-
 export const LAB_ACCOUNT = object(
   {
     id: TEXT,
@@ -275,7 +240,7 @@ export const RULE_DIFFERENCE = object(
           object({
             before: REGION_SIDE,
             after: REGION_SIDE,
-            condition: TEXT,
+            condition: NOTHING_OR_TEXT,
             while_down: Type.Array(TEXT),
             while_up: Type.Array(TEXT),
             witness: Type.Object(

@@ -30,6 +30,7 @@ export const SESSION_ROW = object(
     id: TEXT,
     open: FLAG,
     at: EPOCH_MS,
+    member: Type.String({ description: "the member of the fleet it entered at; '' where the lab is alone" }),
     user: TEXT,
     vnet: TEXT,
     listener: TEXT,
@@ -229,6 +230,42 @@ export const SESSION_EVENTS = {
   ended: ENDED,
 }
 
+export const FLEET = object(
+  {
+    name: TEXT,
+    member: TEXT,
+    standing: Type.Enum(['following', 'cut_off', 'stopped']),
+    code: nullable(TEXT),
+    why: nullable(TEXT),
+    since: nullable(TIME),
+    on_partition: Type.Enum(['go_on', 'refuse']),
+    revision: COUNT,
+    carried_for_others: COUNT,
+    sessions_sent: COUNT,
+    members: Type.Array(
+      object(
+        {
+          name: TEXT,
+          colo: TEXT,
+          advertise: TEXT,
+          version: TEXT,
+          is_self: Type.Boolean(),
+          state: Type.Enum(['up', 'cut_off', 'drained', 'lost']),
+          why: nullable(TEXT),
+          link: Type.Enum(['self', 'connecting', 'up', 'down']),
+          revision: COUNT,
+          behind: COUNT,
+          sessions: COUNT,
+          trouble: TEXT,
+          silent_seconds: nullable(Type.Number()),
+        },
+        'FleetMember',
+      ),
+    ),
+  },
+  'Fleet',
+)
+
 /** Events of `/lab/v1/fleet/events`. */
 export const FLEET_EVENTS = { hello: object(REVISION), session: SESSION_RECORD, ended: ENDED }
 
@@ -237,6 +274,7 @@ export const TRAFFIC_EVENTS = {
   hello: object({ ...REVISION, time: EPOCH_MS }),
   beat: BEAT,
   load: LOAD,
+  fleet: FLEET,
   change: object({ ...REVISION, touched: Type.Array(TOUCHED) }),
   ended: ENDED,
 }
@@ -246,6 +284,7 @@ export const REPLAY_OUTCOME = object(
   'ReplayOutcome',
 )
 
+export type FleetShape = Shape<typeof FLEET>
 export type Position = Shape<typeof POSITION>
 export type SessionRow = Shape<typeof SESSION_ROW>
 export type Load = Shape<typeof LOAD>

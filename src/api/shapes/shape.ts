@@ -15,6 +15,7 @@ export function object<P extends TProperties>(properties: P, title?: string): TO
   return Type.Object(properties, { additionalProperties: false, ...(title === undefined ? {} : { title }) })
 }
 
+/** A schema that takes null as well. */
 export function nullable<S extends TSchema>(schema: S) {
   return Type.Union([schema, Type.Null()])
 }

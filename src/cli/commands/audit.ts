@@ -16,11 +16,13 @@ interface AuditOptions extends LabAddressOptions {
 
 export const registerAudit: RegisterVerb = (program, { io, action }) => {
   withLab(program.command('audit'))
-    .description('shows who changed what, when and from where; with --json before and after, one change per line')
-    .option('--limit <n>', 'how many, at most 1000', wholeNumber, 20)
+    .description(
+      'shows who changed what, when and from where; with --json one change per line, with the values before and after',
+    )
+    .option('--limit <n>', 'number of entries, at most 1000', wholeNumber, 20)
     .option('--who <name>', 'only changes by this token or user')
-    .option('--kind <kind>', 'only changes of this kind of thing, such as `rule` or `token`')
-    .option('--id <id>', 'only changes of the thing with this id')
+    .option('--kind <kind>', 'only changes to this kind of thing, such as `rule` or `token`')
+    .option('--id <id>', 'only changes to the thing with this id')
     .option('--since <time>', 'only changes from this time on, such as `2026-11-30` or `2026-11-30T09:00:00Z`')
     .action(
       action(async ({ limit, who, kind, id, since, ...options }: AuditOptions) => {

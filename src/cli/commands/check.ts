@@ -26,13 +26,20 @@ export const registerCheck: RegisterVerb = (program, { io, action }) => {
     .description('checks the configuration and its rules; lists errors, warnings and best-practice advice')
     .option(
       '--prove [seconds]',
-      'also prove invariants and what rules are good for, within this time (default: 30)',
+      'also prove the invariants, and that each rule decides something, within this time (default: 30)',
       wholeNumber,
     )
     .addOption(
-      new Option('--fail-on <severity>', 'exit 1 for findings as bad as this').choices(SEVERITIES).default('error'),
+      new Option('--fail-on <severity>', 'exit 1 for findings of this severity or worse')
+        .choices(SEVERITIES)
+        .default('error'),
     )
-    .option('--ignore <code>', 'leave out warnings and advice of this code or kind (repeatable)', collect, [])
+    .option(
+      '--ignore <code>',
+      'leave out warnings and advice with this code, or of this kind (repeatable)',
+      collect,
+      [],
+    )
     .option('--full', 'show every finding in full, however many there are')
     .action(
       action(async (options: Options) => {

@@ -30,14 +30,17 @@ function registerStatus(fleet: Command, { io, action }: VerbContext): void {
         const status = (await (await connectLab(options)).ask('GET', '/lab/v1/fleet')) as FleetStatus
         if (options.json) writeJson(io, status)
         else io.stdout.write(renderStatus(status, io))
-        return status.standing === 'following' && status.members.every(({ state }) => state !== 'lost') ? 0 : 1
+        return status.standing === 'following' &&
+          status.members.every(({ state }) => state === 'up' || state === 'drained')
+          ? 0
+          : 1
       }),
     )
 }
 
 function registerDrain(fleet: Command, { io, action }: VerbContext): void {
   withLab(fleet.command('drain <member>'))
-    .description('takes the data center of a member down for new connections, and those it has go on')
+    .description("takes a member's data center down for new connections; open ones continue")
     .option('--undo', 'bring it back', false)
     .action(
       action(async (member: string, { undo, ...options }: LabAddressOptions & { readonly undo: boolean }) => {
@@ -67,11 +70,11 @@ function registerLeave(fleet: Command, { io, action }: VerbContext): void {
 
 function renderStatus({ name, member, standing, code, why, revision, members }: FleetStatus, io: Io): string {
   const style = stylesFor(io, io.stdout)
-  const state = { up: style.good, drained: style.warn, lost: style.bad }
+  const state = { up: style.good, cut_off: style.warn, drained: style.warn, lost: style.bad }
   const rows = members.map((each) => [
     each.is_self ? `${each.name} (this one)` : each.name,
     each.colo,
-    state[each.state](each.state),
+    state[each.state](each.state.replace('_', ' ')),
     each.link === 'self' ? '-' : each.link,
     each.behind === 0 ? String(each.revision) : `${each.revision} (${each.behind} behind)`,
     String(each.sessions),
@@ -91,7 +94,7 @@ interface CertificateOptions {
 function registerCertificates(fleet: Command, { io, action }: VerbContext): void {
   fleet
     .command('ca <folder> <members...>')
-    .description('makes the authority of a fleet in a folder, where there is none, and a certificate for each member')
+    .description("makes a certificate for each member, and the fleet's certificate authority if the folder has none")
     .requiredOption('--fleet <name>', 'the name of the fleet, `fleet.name` of the configuration', label)
     .option('--renew', 'make new certificates for members that have one', false)
     .action(

@@ -6,10 +6,10 @@ import {
   asWritten,
   type ExpandedExpression,
   expandNames,
-  gatherNames,
   restoreNames,
   writtenSpan,
-} from '../../config/names.ts'
+} from '../../config/expression-names.ts'
+import { gatherNames } from '../../config/names.ts'
 import { advance } from '../../config/problems.ts'
 import { filtersOf } from '../../config/rule-document.ts'
 import { readSourceDocument, type SourceDocument } from '../../config/source-document.ts'

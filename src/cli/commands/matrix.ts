@@ -24,10 +24,10 @@ export const registerMatrix: RegisterVerb = (program, { io, action }) => {
     .option('--users <emails...>', 'these people only')
     .option('--groups <names...>', 'people of these groups only')
     .option('--destinations <urls...>', "URLs, hosts or host:port (default: the configuration's destinations)")
-    .option('--vnets <names...>', 'virtual networks, or `all` (default: the one each person is in)')
+    .option('--vnets <names...>', 'virtual networks, or `all` (default: the network of each person)')
     .option('--down <codes...>', 'assume that these data centers are down; `each`: those with a dedicated IP in turn')
     .addOption(new Option('--family <family>', 'address family to use').choices(['4', '6']))
-    .addOption(new Option('--format <format>', 'how to print it').choices(FORMATS).default('text'))
+    .addOption(new Option('--format <format>', 'output format').choices(FORMATS).default('text'))
     .option('--state <dir>', 'folder with run-time changes', DEFAULT_STATE)
     .action(
       action(async (options: Options) => {

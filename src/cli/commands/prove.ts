@@ -49,15 +49,18 @@ export const registerProve: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('prove [files...]')))
     .description('proves statements about every connection, or shows one that breaks them; sends no traffic')
     .addHelpText('after', '\nFILES are configurations or policy tests with `invariants` (default: the configuration).')
-    .option('--allowlists', 'does every service with an allowlist let in every group, from every virtual network?')
-    .option('--colos-down <n>', 'with --allowlists: how many data centers may be down at once', '1')
-    .option('--reach', 'which rules decide nothing, or only in outages, and which connections no rule decides')
-    .option('--same', 'FILES are two policies: do they decide every connection alike?')
+    .option(
+      '--allowlists',
+      'prove that every service with an allowlist lets in every group, from every virtual network',
+    )
+    .option('--colos-down <n>', 'with --allowlists: number of data centers that may be down at once', '1')
+    .option('--reach', 'find rules that decide nothing, or only in outages, and connections that no rule decides')
+    .option('--same', 'prove that the two policies in FILES decide every connection alike')
     .option('--timeout <seconds>', 'give up on a question after this long', wholeNumber, 30)
     .option('--allow-undecided', 'exit 0 even if a question was not decided')
     .option('--junit <file>', 'write a JUnit report of the answers to this file')
     .option('--sarif <file>', 'write a SARIF report of the answers to this file')
-    .option('--write-tests <file>', 'write each connection that refutes something as a policy test to this new file')
+    .option('--write-tests <file>', 'write each counterexample as a policy test to this new file')
     .action(
       action(async (files: readonly string[], options: Options) => {
         const stopped = new AbortController()

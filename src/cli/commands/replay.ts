@@ -36,8 +36,8 @@ export const registerReplay: RegisterVerb = (program, { io, action }) => {
     .option('--rules <A>', 'decide with these rules (default: those of the configuration)')
     .option('--against <B>', 'compare A with B, instead of the recording with A')
     .option('--out <file>', 'write changed records to this file as NDJSON, with the changes under `Replay`')
-    .option('--fail-on-change', 'exit 1 if anything changes, or too little was decided and compared')
-    .option('--min-decided <percent>', 'how much that is at least, of all sessions', percentage, 90)
+    .option('--fail-on-change', 'exit 1 if anything changes, or if too few sessions could be decided and compared')
+    .option('--min-decided <percent>', 'how many of all sessions have to be', percentage, 90)
     .addOption(
       new Option('--names <source>', 'where host names come from: the records alone, or `sni` where they have none')
         .choices(['recorded', 'sni'])

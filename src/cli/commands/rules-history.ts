@@ -30,7 +30,7 @@ const MOST_NAMED = 3
 /** Adds `rules list`. */
 export function registerRulesList(rules: Command, { io, action }: VerbContext): void {
   withLab(rules.command('list'))
-    .description('lists the lab’s rules in order, with the sessions each decided, and since when it is unused')
+    .description('lists the lab’s rules in order, with the sessions each decided, or since when it has been unused')
     .option('--unused', 'only rules that decided no session')
     .action(
       action(async (options: LabAddressOptions & { readonly unused?: true }) => {
@@ -75,7 +75,9 @@ export function registerRulesHistory(rules: Command, { io, action }: VerbContext
       }),
     )
   withLab(rules.command('show').argument('<revision>', 'a number of `rules history`', wholeNumber))
-    .description('prints the rules of a kept revision as JSON, in the form of Cloudflare’s API; with --json lists too')
+    .description(
+      'prints the rules of a kept revision as JSON, in the form of Cloudflare’s API; with --json, the lists as well',
+    )
     .action(
       action(async (revision: number, options: LabAddressOptions) => {
         const kept = (await (await connectLab(options)).ask('GET', `/lab/v1/rules/revisions/${revision}`)) as {
@@ -86,7 +88,7 @@ export function registerRulesHistory(rules: Command, { io, action }: VerbContext
       }),
     )
   withLab(rules.command('restore').argument('<revision>', 'a number of `rules history`', wholeNumber))
-    .description('makes rules and lists what they were in a kept revision, in one step, which is a new revision')
+    .description('restores rules and lists to a kept revision, in one step, as a new revision')
     .action(
       action(async (revision: number, options: LabAddressOptions) => {
         const lab = await connectLab(options)

@@ -80,7 +80,7 @@ export const registerRules: RegisterVerb = (program, context) => {
       'decide these recorded sessions before and after the change and report the difference',
     )
     .option('--fail-on-change', 'exit 1 if anything would change')
-    .option('--semantic', 'prove which connections are decided otherwise, for all that there can be')
+    .option('--semantic', 'prove which of all possible connections would be decided differently')
     .option('--timeout <seconds>', 'with --semantic: give up after this long', wholeNumber, 60)
     .action(
       context.action((file: string, other: string | undefined, options: DiffOptions) => {

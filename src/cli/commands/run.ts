@@ -25,31 +25,41 @@ interface Options extends ProgramOptions {
 
 export const registerRun: RegisterVerb = (program, { io, action }) => {
   withPerson(program.command('run <command...>'))
-    .description('runs a program that finds the proxy in its environment; starts a lab for it where none runs')
-    .option('--own', 'start a lab for it even where one runs')
-    .option('--capture', 'also catch programs that know no proxies: Linux, no root needed')
-    .option('--capture-ports <ports>', 'ports to catch, such as `80,443,8000-8010`', portList, USUAL_PORTS)
-    .option('--no-table', 'show no table of its sessions at the end')
+    .description('runs a program with the proxy in its environment; starts a lab for it if none is running')
+    .option('--own', 'start a lab of its own even if one is running')
+    .option('--capture', 'also capture programs that know nothing of proxies (Linux; needs no root)')
+    .option('--capture-ports <ports>', 'ports to capture, such as `80,443,8000-8010`', portList, USUAL_PORTS)
+    .option('--no-table', 'do not print the table of sessions at the end')
     .action(
       action(async (command: readonly string[], options: Options) => {
         const lab = await labFor(options, io)
+        const names: NamesAsked = new Map()
         let passedOn: number | undefined
         try {
           passedOn = await exitCodeOf(
             command,
-            () => runIn(lab, command, options, io),
+            () => runIn(lab, command, options, io, names),
             (text) => io.stderr.write(text),
           )
         } finally {
           const records = await lab.end()
-          if (passedOn !== undefined && options.table) io.stderr.write(sessionTable(records, io))
+          if (passedOn !== undefined && options.table) io.stderr.write(sessionTable(records, names, io))
         }
         return { passedOn }
       }),
     )
 }
 
-async function runIn(lab: ProgramLab, command: readonly string[], options: Options, io: Io): Promise<number> {
+/** By address: the names for which Gateway DNS answered it to the program. */
+type NamesAsked = Map<string, Set<string>>
+
+async function runIn(
+  lab: ProgramLab,
+  command: readonly string[],
+  options: Options,
+  io: Io,
+  names: NamesAsked,
+): Promise<number> {
   const choice = lab.access.asSomebody(choiceOf(options))
   if (!options.capture) return runProgram(command, { env: { ...io.env, ...lab.access.env(choice) } })
   const proxy = lab.access.proxyAccess({ ...choice, protocol: 'socks5' })
@@ -58,10 +68,17 @@ async function runIn(lab: ProgramLab, command: readonly string[], options: Optio
     const hint = 'add `dns: { listen: ["127.0.0.1:8053"] }` to the configuration'
     throw inputError('capture.no_dns', '`--capture` needs Gateway DNS, and this lab has none', { hint })
   }
-  const { runCaptured } = await import('../../host-addresses/capture.ts')
+  const [{ runCaptured }, { addressesIn }] = await Promise.all([
+    import('../../host-addresses/capture.ts'),
+    import('../../dns/message.ts'),
+  ])
+  const onDnsReply = (reply: Buffer) => {
+    const { name = '', addresses = [] } = addressesIn(reply) ?? {}
+    for (const { text } of addresses) names.set(text, (names.get(text) ?? new Set()).add(name))
+  }
   const env = withoutProxy({ ...io.env, ...lab.access.env(choice) })
   const warn = (line: string) => io.stderr.write(`egresslab: ${line}\n`)
-  return runCaptured(command, { proxy, dns, ports: options.capturePorts, env, warn })
+  return runCaptured(command, { proxy, dns, ports: options.capturePorts, env, onDnsReply, warn })
 }
 
 /** What a captured program finds of proxies: nothing, since no port of this machine's is there. */
@@ -75,7 +92,7 @@ function portList(text: string): readonly number[] {
     const [, first = '', last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part.trim()) ?? []
     const [from, to] = [Number(first), Number(last)]
     if (first === '' || from < 1 || to > 65_535 || from > to) {
-      throw new InvalidArgumentError('write ports and ranges with commas between: `80,443,8000-8010`.')
+      throw new InvalidArgumentError('separate ports and ranges with commas: `80,443,8000-8010`.')
     }
     if (to - from >= MOST_PORTS) throw tooMany()
     return Array.from({ length: to - from + 1 }, (_, at) => from + at)
@@ -102,13 +119,13 @@ async function labFor(options: Options, io: Io): Promise<ProgramLab> {
 }
 
 /** One line for connections that are alike. */
-function sessionTable(records: readonly SessionRecord[] | undefined, io: Io): string {
+function sessionTable(records: readonly SessionRecord[] | undefined, names: NamesAsked, io: Io): string {
   if (records === undefined) return "no token for the lab's API, so its sessions are not shown here\n"
   if (records.length === 0) return 'no connection went through the lab\n'
   const style = stylesFor(io, io.stderr)
   const rows = new Map<string, { readonly cells: readonly string[]; count: number }>()
   for (const record of records) {
-    const cells = cellsOf(record)
+    const cells = cellsOf(record, names)
     const key = JSON.stringify(cells)
     const row = rows.get(key) ?? { cells, count: 0 }
     row.count++
@@ -118,10 +135,19 @@ function sessionTable(records: readonly SessionRecord[] | undefined, io: Io): st
   return renderTable([head, ...[...rows.values()].map(({ cells, count }) => [String(count), ...cells])])
 }
 
-function cellsOf({ Email, Protocol, ResolvedFQDN, OriginPort, ...record }: SessionRecord): string[] {
-  const { target, error, outcome } = record.Lab
-  const destination = ResolvedFQDN === '' || OriginPort === 0 ? target : `${ResolvedFQDN}:${OriginPort}`
-  const { EgressIP, EgressColoName, EgressRuleName } = record
-  const cells = [Email, Protocol, destination, EgressIP, EgressColoName, EgressRuleName, error?.code ?? outcome ?? '']
+function cellsOf(record: SessionRecord, names: NamesAsked): string[] {
+  const { Email, Protocol, EgressIP, EgressColoName, EgressRuleName, Lab } = record
+  const outcome = Lab.error?.code ?? Lab.outcome ?? ''
+  const cells = [Email, Protocol, destinationOf(record, names), EgressIP, EgressColoName, EgressRuleName, outcome]
   return cells.map((cell) => (cell === '' ? '-' : cell))
+}
+
+/** By the name the lab decided by; else by the one name the program can have meant; else as it was asked for. Of several names at an
+ *  address, a TLS client says which it means. */
+function destinationOf({ ResolvedFQDN, OriginPort, SNI, Lab }: SessionRecord, names: NamesAsked): string {
+  if (ResolvedFQDN !== '' && OriginPort !== 0) return `${ResolvedFQDN}:${OriginPort}`
+  const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(Lab.target) ?? []
+  const asked = names.get(host)
+  const name = asked?.size === 1 ? [...asked][0] : asked?.has(SNI.toLowerCase()) ? SNI.toLowerCase() : undefined
+  return name === undefined ? Lab.target : `${name}:${port}`
 }

@@ -24,7 +24,7 @@ export const registerSessions: RegisterVerb = (program, context) => {
     .description('follows the running lab’s sessions as they finish; with --json one record per line')
     .option('--recent <count>', 'print the last N finished sessions first', count, 0)
     .option('--limit <count>', 'stop after N sessions', positive)
-    .addOption(new Option('--fleet', 'those of every member of the fleet').conflicts('recent'))
+    .addOption(new Option('--fleet', 'sessions of every member of the fleet').conflicts('recent'))
     .action(context.action((options: TailOptions) => tail(context, options)))
 }
 

@@ -31,12 +31,13 @@ export const registerStart: RegisterVerb = (program, { io, action }) => {
     .option('--state <dir>', 'folder for run-time changes and the session log', DEFAULT_STATE)
     .option('--ephemeral', 'keep them in memory instead', false)
     .option('--workers <n>', 'worker threads (default: `workers` of the configuration)', workerCount)
-    .addOption(
-      new Option('--engine <name>', 'how sockets are driven (default: `engine` of the configuration)').choices(ENGINES),
+    .addOption(new Option('--engine <name>', 'socket engine (default: `engine` of the configuration)').choices(ENGINES))
+    .option('--annotate', 'add session, egress IP and rule as header fields to HTTP and CONNECT responses')
+    .option('--parallel', 'use free ports and its own stand-ins, so that labs running side by side do not collide')
+    .option(
+      '--ready-file <file>',
+      'write all addresses as JSON to this file once the lab listens; removed when it stops',
     )
-    .option('--annotate', 'name session, egress IP and rule in fields of HTTP answers and CONNECT replies')
-    .option('--parallel', 'take free ports and stand-ins of its own, so that labs beside each other never meet')
-    .option('--ready-file <file>', 'write where everything is, as JSON, once it listens; removed at the stop')
     .action(
       action(
         async ({ config: configFile, state, ephemeral, workers, engine, annotate, parallel, readyFile }: Options) => {

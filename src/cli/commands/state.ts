@@ -18,14 +18,14 @@ interface ImportOptions extends ExportOptions {
 }
 
 export const registerState: RegisterVerb = (program, context) => {
-  const state = program.command('state').description('writes the state of a lab to one file, and reads it back')
+  const state = program.command('state').description('exports the state of a lab to one file and imports it again')
   registerExport(state, context)
   registerImport(state, context)
 }
 
 function registerExport(state: Command, { io, action }: VerbContext): void {
   withJson(state.command('export <file>'))
-    .description('writes the state to a file that its owner alone can read; the lab may run')
+    .description('writes the state to a file that only its owner can read; the lab may be running')
     .option('--state <dir>', 'state folder of the lab', DEFAULT_STATE)
     .action(
       action(async (file: string, { state: folder, json }: ExportOptions) => {
@@ -45,9 +45,9 @@ function registerExport(state: Command, { io, action }: VerbContext): void {
 
 function registerImport(state: Command, { io, action }: VerbContext): void {
   withConfig(withJson(state.command('import <file>')))
-    .description('makes a state folder of such a file, once it fits the configuration; no lab may use the folder')
+    .description('makes a state folder from such a file, if it fits the configuration; no lab may be using the folder')
     .option('--state <dir>', 'state folder to make', DEFAULT_STATE)
-    .option('--replace', 'put it in the place of a state that is there')
+    .option('--replace', 'replace a state that is already there')
     .action(
       action(async (file: string, { state: folder, config, replace, json }: ImportOptions) => {
         const [{ writeContents }, { parseStateFile }] = await Promise.all([
@@ -92,13 +92,13 @@ async function checkFits(
   openStore(readConfig(configFile).config, { kept: { journal, folder: 'the file' }, onNotice }).close()
 }
 
-function inWords({ revision, rows, shelves }: Contents): string {
-  const { token, audit, policy } = shelves
+function inWords({ revision, rows, tables }: Contents): string {
+  const { token, audit, policy } = tables
   return `revision ${revision}, ${rows.length} documents, ${token.length} tokens, ${policy.length} kept revisions of the rules, ${audit.length} entries of the audit`
 }
 
-function summaryOf(file: string, { revision, rows, shelves }: Contents) {
-  const { token, audit, policy } = shelves
+function summaryOf(file: string, { revision, rows, tables }: Contents) {
+  const { token, audit, policy } = tables
   const counts = { documents: rows.length, tokens: token.length, audit: audit.length, policy_revisions: policy.length }
   return { file, revision, ...counts }
 }

@@ -23,7 +23,7 @@ interface TokenRow {
 }
 
 export const registerToken: RegisterVerb = (program, context) => {
-  const token = program.command('token').description('gives people and programs tokens of their own, with a role')
+  const token = program.command('token').description('manages the tokens of people and programs, each with a role')
   registerCreate(token, context)
   registerList(token, context)
   registerRevoke(token, context)
@@ -31,13 +31,16 @@ export const registerToken: RegisterVerb = (program, context) => {
 
 function registerCreate(token: Command, { io, action }: VerbContext): void {
   withLab(token.command('create [name]'))
-    .description('makes a token and prints it, this one time')
+    .description('makes a token and prints it; it is shown only once')
     .addOption(
-      new Option('--role <role>', 'viewer reads; operator also switches; admin also changes rules and tokens')
+      new Option(
+        '--role <role>',
+        'viewers read; operators also switch data centers, networks and the clock; admins also change rules and tokens',
+      )
         .choices(ROLES)
         .makeOptionMandatory(),
     )
-    .option('--expires <duration>', 'how long it is good, such as `12h` or `90d`; `never` for no end', '90d')
+    .option('--expires <duration>', 'how long it is valid, such as `12h` or `90d`; `never` for no end', '90d')
     .action(
       action(async (name: string | undefined, { role, expires, ...options }: CreateOptions) => {
         const lab = await connectLab(options)
@@ -64,7 +67,7 @@ async function freeName(lab: Awaited<ReturnType<typeof connectLab>>, role: Role)
 
 function registerList(token: Command, { io, action }: VerbContext): void {
   withLab(token.command('list'))
-    .description('lists the tokens that are good, with their last use')
+    .description('lists the valid tokens with their last use')
     .action(
       action(async (options: LabAddressOptions) => {
         const rows = (await (await connectLab(options)).ask('GET', '/lab/v1/tokens')) as TokenRow[]
@@ -87,7 +90,7 @@ function registerList(token: Command, { io, action }: VerbContext): void {
 
 function registerRevoke(token: Command, { io, action }: VerbContext): void {
   withLab(token.command('revoke <name-or-id>'))
-    .description('ends a token; what it has open ends with it')
+    .description('revokes a token and ends its open streams')
     .action(
       action(async (which: string, options: LabAddressOptions) => {
         if (which === '') throw inputError('token.no_name', 'no token is named', { hint: 'run `egresslab token list`' })

@@ -89,9 +89,9 @@ export function renderComparison({ isSame, reason, regions, ms }: PolicyComparis
 function renderRegions(regions: readonly Region[], style: TextStyles): string {
   const lines = regions.flatMap((region, at) => {
     const { before, after, condition } = region
-    const isNew = condition !== regions[at - 1]?.condition
+    const isNew = at === 0 || condition !== regions[at - 1]?.condition
     return [
-      ...(isNew ? [`  when     ${condition}`] : []),
+      ...(isNew ? [`  when     ${condition ?? style.warn('not told within the time limit')}`] : []),
       `  leaves   ${before.egress} → ${style.strong(after.egress)}${meanwhileOf(region)}`,
     ]
   })

@@ -14,6 +14,7 @@ import { PLAIN, renderTable, type TextStyles } from '../terminal.ts'
 import { timelineChart } from './picture.ts'
 import type { ReportTable } from './report.ts'
 
+/** The line above a scenario's steps: its name, and the file it is from; ends in a line feed. */
 export function renderScenarioHead(
   { name, file }: { readonly name: string; readonly file: string },
   style: TextStyles,

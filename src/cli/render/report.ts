@@ -62,10 +62,10 @@ const BY_ENDING: Readonly<Record<string, ReportFormat>> = {
 /** Adds `--format` and `--report`. */
 export function withReport(command: Command): Command {
   return command
-    .addOption(new Option('--format <form>', 'what standard output gets (default: text)').choices(REPORT_FORMATS))
+    .addOption(new Option('--format <form>', 'format of standard output (default: text)').choices(REPORT_FORMATS))
     .option(
       '--report <file>',
-      'write a report too; its name says the form: .sarif, .xml (JUnit), .md, .html, .json or .txt (repeatable)',
+      'also write a report; its form follows the file name: .sarif, .xml (JUnit), .md, .html, .json or .txt (repeatable)',
       (file: string, before: readonly string[] | undefined) => {
         if (formatOf(file) === undefined)
           throw new InvalidArgumentError('expected a name that ends in .sarif, .xml, .md, .html, .json or .txt.')

@@ -36,8 +36,7 @@ export function compileComparison(node: Comparison, missingNotEqual: boolean): P
 function compileDirect(slot: number, test: Test): Predicate | undefined {
   if (test.kind === 'truth') return (values) => values[slot] === true
   if (test.kind === 'order' && test.op === '==' && test.literal.type !== 'Ip') {
-    const constant = test.literal.value
-    return (values) => values[slot] === constant
+    return isOneOf(slot, test.literal.value, undefined)
   }
   if (test.kind === 'in-list') {
     const { name } = test.list
@@ -57,6 +56,18 @@ function compileDirect(slot: number, test: Test): Predicate | undefined {
   const [a, b, ...others] = test.set.members.map((member) => ('first' in member ? member.first : member.value))
   const isSmall = others.length === 0 && a !== undefined
   if (!isSmall || test.set.members.some((member) => 'first' in member && member.first !== member.last)) return undefined
+  return isOneOf(slot, a, b)
+}
+
+/** V8 learns for each place in the source, not for each closure, what is compared there: a place that sees texts and numbers
+ *  compares them in the most general way. So each type has places of its own, here and in the tests below. */
+function isOneOf(slot: number, a: string | number | bigint, b: string | number | bigint | undefined): Predicate {
+  if (typeof a === 'string') {
+    if (b === undefined) return (values) => values[slot] === a
+    return (values) => values[slot] === a || values[slot] === b
+  }
+  if (typeof a !== 'number' || typeof b === 'bigint')
+    return (values) => values[slot] === a || (values[slot] === b && b !== undefined)
   if (b === undefined) return (values) => values[slot] === a
   return (values) => values[slot] === a || values[slot] === b
 }
@@ -159,7 +170,8 @@ export function valueTestOf(test: Test): ValueTest {
 
 function orderTest(op: OrderOperator, literal: Literal): ValueTest {
   if (literal.type === 'Ip') return ipOrderTest(op, literal.value)
-  const constant: string | number | bigint = literal.value
+  if (typeof literal.value === 'string') return textOrderTest(op, literal.value)
+  const constant = literal.value
   switch (op) {
     case '==':
       return (value) => value === constant
@@ -173,6 +185,23 @@ function orderTest(op: OrderOperator, literal: Literal): ValueTest {
       return (value) => (value as typeof constant) > constant
     case '>=':
       return (value) => (value as typeof constant) >= constant
+  }
+}
+
+function textOrderTest(op: OrderOperator, constant: string): ValueTest {
+  switch (op) {
+    case '==':
+      return (value) => value === constant
+    case '!=':
+      return (value) => value !== constant
+    case '<':
+      return (value) => (value as string) < constant
+    case '<=':
+      return (value) => (value as string) <= constant
+    case '>':
+      return (value) => (value as string) > constant
+    case '>=':
+      return (value) => (value as string) >= constant
   }
 }
 
@@ -217,12 +246,19 @@ function setTest(set: LiteralSet): ValueTest {
 function oneOfTest(values: readonly (string | number | bigint)[]): ValueTest {
   const [a, b, c, d] = values
   if (values.length === 0) return () => false
+  if (typeof a === 'string' && values.length < HASH_FROM) return oneOfTexts(a, b, c, d)
   if (values.length === 1) return (value) => value === a
   if (values.length === 2) return (value) => value === a || value === b
   if (values.length < HASH_FROM)
     return (value) => value === a || value === b || value === c || (value === d && d !== undefined)
   const all = new Set<Value>(values)
   return (value) => all.has(value)
+}
+
+function oneOfTexts(...[a, b, c, d]: readonly (string | number | bigint | undefined)[]): ValueTest {
+  if (b === undefined) return (value) => value === a
+  if (c === undefined) return (value) => value === a || value === b
+  return (value) => value === a || value === b || value === c || (value === d && d !== undefined)
 }
 
 /** Sorted, merged ranges of integers, searched by bisection. */

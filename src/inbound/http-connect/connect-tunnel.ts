@@ -2,7 +2,7 @@
 // stays open for a second try, unless the client has already sent bytes behind its request (TU-04).
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { httpErrorText } from '../../errors/to-http.ts'
+import { httpErrorText } from '../../errors/http-error-answer.ts'
 import { formatHead, traceparentIn } from '../../http1/fields.ts'
 import type { Target } from '../../net/endpoint.ts'
 import { parseConnectTarget } from '../../net/host.ts'
@@ -25,6 +25,7 @@ export interface ConnectRequest {
   readonly traceparent?: string
 }
 
+/** The handshake of one CONNECT (RFC 9110 section 9.3.6). */
 export class ConnectHandshake implements Handshake {
   readonly #client: ClientConnection
   readonly #pipeline: ConnectionPipeline

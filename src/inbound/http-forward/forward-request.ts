@@ -2,7 +2,7 @@
 // formats the head the origin gets. Only the target decides, never the Host field (HH-07).
 
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { ErrorPage } from '../../errors/to-http.ts'
+import type { ErrorPage } from '../../errors/http-error-answer.ts'
 import { soundRequest } from '../../http1/defect.ts'
 import { formatHead, traceparentIn, valuesOf } from '../../http1/fields.ts'
 import { CHUNKED, requestFraming } from '../../http1/framing.ts'
@@ -239,6 +239,7 @@ function malformed(why: string): GatewayError {
   return new GatewayError('request.malformed', why)
 }
 
+/** The head for the origin, as HTTP/1.1 with the proxy's own framing fields; ends in the empty line. */
 export function formatRequestHead(request: ForwardRequest): string {
   const fields = ['Host', request.host, ...request.fields]
   if (request.bodyLength === CHUNKED) fields.push('Transfer-Encoding', 'chunked')

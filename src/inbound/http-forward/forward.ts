@@ -135,6 +135,7 @@ export interface ForwardJob {
 /** Methods that can be retried (RFC 9110 section 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY'])
 
+/** Carries the requests of one client connection or stream, and keeps its connection to an origin between them. */
 export class Forwarding {
   readonly #settings: ForwardingSettings
   #origin: OriginConnection | undefined

@@ -23,6 +23,7 @@ export interface BodyEvents {
   readonly onFailure: OnBodyFailure
 }
 
+/** One body on its way to the origin. Reading throws Defect where its framing is at fault. */
 export class Http1RequestBody implements RequestBody {
   isDone = false
   readonly #input: HeldInput
@@ -138,6 +139,7 @@ export class Http1RequestBody implements RequestBody {
 
 function ignore(): void {}
 
+/** A stream's bytes with some put back: `take` gives what is held first, then what the stream has. */
 export class HeldInput {
   readonly #stream: ByteStream
   #held: Buffer | undefined

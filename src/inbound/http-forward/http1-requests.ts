@@ -1,6 +1,5 @@
-// The requests of one HTTP/1 client connection, one at a time: the next head is not read before the response to the
-// previous request is sent (FR-06, FR-07), so a client that pipelines is read only as fast as it gets responses. The
-// connection to the origin serves this client only.
+// Requests of HTTP/1, one at a time: the next head is not read before the response to the previous request is sent (FR-06,
+// FR-07), so a client that pipelines is read only as fast as it gets responses. Its connection to the origin is its own.
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { requestError } from '../../http1/defect.ts'
@@ -42,6 +41,7 @@ const MAX_METHOD_LENGTH = 32
 
 type State = 'reading' | 'priming' | 'serving' | 'draining' | 'over'
 
+/** Serves one client connection until it closes, or hands it on for a CONNECT. */
 export class Http1Requests implements StreamHandler {
   readonly #client: ClientConnection
   readonly #stream: ByteStream

@@ -16,6 +16,7 @@ export interface AnswerTo {
   readonly keepsAlive: boolean
 }
 
+/** The response to one request, written to the client's {@link ResponseOutput}. */
 export class Http1Responder implements Responder {
   /** when the head of the final response was given, by performance.now() */
   begunAt: number | undefined

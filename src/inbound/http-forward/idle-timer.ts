@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../../transport/timer-wheel.ts'
 /** the coarsest available clock */
 const TICK_MS = 50
 
+/** Calls `expire` once nothing has moved it for the time given last, ms. */
 export class IdleTimer {
   readonly #clock: Clock
   readonly #expire: () => void

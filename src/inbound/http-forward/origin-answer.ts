@@ -4,7 +4,7 @@
 
 import { STATUS_CODES } from 'node:http'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { ANNOTATION_NAMES } from '../../errors/to-http.ts'
+import { ANNOTATION_NAMES } from '../../errors/http-error-answer.ts'
 import { ChunkedDecoder } from '../../http1/chunked.ts'
 import { responseError } from '../../http1/defect.ts'
 import { valuesOf } from '../../http1/fields.ts'
@@ -29,6 +29,8 @@ export interface AnswerRules {
 const MAX_INTERIM = 16
 const MAX_EXTENSION_BYTES = 16 * 1024
 
+/** The response to one request, fed with what the origin sends. Feeding it throws Defect where the origin breaks
+ *  HTTP/1.1. */
 export class OriginResponse {
   /** the origin has not sent a byte */
   isSilent = true

@@ -69,6 +69,7 @@ export interface Exchange {
 /** TCP keep-alive: idle seconds before the first probe (TU-10) */
 const KEEP_ALIVE_S = 60
 
+/** One connection to an origin, for the client it was opened for; says when it can take the next request. */
 export class OriginConnection implements StreamHandler, BodySink {
   readonly session: Session
   readonly #stream: ByteStream

@@ -12,6 +12,7 @@ const gathered = Buffer.allocUnsafeSlow(SIZE)
 let used = 0
 let owner: ResponseOutput | undefined
 
+/** The writing half of one stream: what it gathers leaves with `flush`, or when another stream is written to. */
 export class ResponseOutput {
   readonly #stream: ByteStream
   readonly #onFailure: (() => void) | undefined

@@ -2,7 +2,7 @@
 // while the origin takes it; and the client's side of the answer, with the responses the proxy makes itself.
 
 import type { GatewayError } from '../../errors/gateway-error.ts'
-import { type ErrorPage, httpErrorAnswer } from '../../errors/to-http.ts'
+import { type ErrorPage, httpErrorAnswer } from '../../errors/http-error-answer.ts'
 import { valuesOf } from '../../http1/fields.ts'
 
 /** The head of a response, as a {@link Responder} takes it. */

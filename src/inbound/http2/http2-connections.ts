@@ -41,6 +41,7 @@ const MAX_SESSION_MB = 10
 /** A client that was told to go has so long to close its side. */
 const GRACE_MS = 2_000
 
+/** Every HTTP/2 connection of the proxy, so that a stop can end them (GOAWAY, RFC 9113 section 6.8). */
 export class Http2Connections {
   readonly #settings: Http2Settings
   readonly #connections = new LinkedList<Http2Connection>()

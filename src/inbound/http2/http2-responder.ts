@@ -8,10 +8,11 @@ import {
   type ServerStreamResponseOptions,
 } from 'node:http2'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import { httpErrorAnswer } from '../../errors/to-http.ts'
+import { httpErrorAnswer } from '../../errors/http-error-answer.ts'
 import type { Clock } from '../../transport/timer-wheel.ts'
 import type { AnswerHead, Responder } from '../http-forward/responder.ts'
 
+/** The response on one stream; what cannot be answered any more is reset. */
 export class Http2Responder implements Responder {
   readonly #stream: ServerHttp2Stream
   #trailers: readonly string[] = []

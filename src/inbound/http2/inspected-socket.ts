@@ -8,6 +8,7 @@ import { type AnnouncedSizes, type InspectorEvents, RequestInspector } from '../
 
 type Done = (cause?: Error | null) => void
 
+/** A duplex stream to give to Node's HTTP/2 server in place of the socket. */
 export class InspectedSocket extends Duplex {
   readonly #socket: Socket
   readonly #inspector: RequestInspector

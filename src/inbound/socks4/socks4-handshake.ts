@@ -2,7 +2,6 @@
 // are admitted only where the listener requires no password.
 
 import { GatewayError } from '../../errors/gateway-error.ts'
-import { socks4Reply } from '../../errors/to-http.ts'
 import type { Endpoint, Target } from '../../net/endpoint.ts'
 import { parseTarget } from '../../net/host.ts'
 import { fromIpv4Number } from '../../net/ip.ts'
@@ -13,6 +12,7 @@ import { closeAfterReply } from '../close-after-reply.ts'
 
 const GRANTED = 0x5a
 
+/** The handshake of one client: its request, decided and dialled, and the reply. */
 export class Socks4Handshake implements Handshake {
   readonly #client: ClientConnection
   readonly #pipeline: ConnectionPipeline
@@ -45,7 +45,7 @@ export class Socks4Handshake implements Handshake {
   }
 
   #sendRefusal(error: GatewayError): void {
-    closeAfterReply(this.#client.stream, this.#client.origin.clock, formatSocks4Reply(socks4Reply(error)))
+    closeAfterReply(this.#client.stream, this.#client.origin.clock, formatSocks4Reply(socks4Refusal(error)))
   }
 }
 
@@ -104,4 +104,9 @@ function readText(bytes: Buffer, start: number, what: string): { text: string; e
 function required(target: Target | undefined): Target {
   if (target !== undefined) return target
   throw new GatewayError('request.bad_authority', 'the SOCKS4 request has no valid destination')
+}
+
+/** The reply code for a failure: 93 when it is about who the client is, 91 for everything else. */
+export function socks4Refusal(error: GatewayError): number {
+  return error.code.startsWith('identity.') ? 0x5d : 0x5b
 }

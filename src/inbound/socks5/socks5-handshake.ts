@@ -2,14 +2,13 @@
 // split (SK-01). The reply comes after the dial and carries the real egress address ([E6], SK-06).
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { socks5Reply } from '../../errors/to-http.ts'
 import type { Arrival, ClientInfo } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import type { Identification } from '../../proxy/stage-values.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import type { ClientConnection, Handshake } from '../client-connection.ts'
 import { closeAfterReply } from '../close-after-reply.ts'
-import * as socks5 from './messages.ts'
+import * as socks5 from './socks5-messages.ts'
 
 /** Takes over a client that asked for UDP ASSOCIATE: owns its control connection from then on and answers itself.
  *  `identified` is set once the client is identified. */
@@ -34,6 +33,7 @@ const LOGGED_IN = Buffer.of(0x01, 0x00)
 
 type Step = 'greeting' | 'identifying-by-address' | 'password' | 'identifying' | 'request'
 
+/** The handshake of one client (RFC 1928, RFC 1929), up to the tunnel or the UDP association. */
 export class Socks5Handshake implements Handshake {
   readonly #client: ClientConnection
   readonly #settings: Socks5Settings
@@ -163,6 +163,6 @@ function refusal(step: Step, error: GatewayError): Buffer {
     case 'identifying':
       return Buffer.of(0x01, 0x01)
     case 'request':
-      return socks5.formatReply(socks5Reply(error))
+      return socks5.formatReply(error.rendering.socks)
   }
 }

@@ -2,7 +2,6 @@
 // to the control connection (UD-02). Where datagrams go is decided in proxy/udp-association-flows.ts.
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { socks5Reply } from '../../errors/to-http.ts'
 import { type Endpoint, formatEndpoint, type Target } from '../../net/endpoint.ts'
 import { equalIp, type Ip } from '../../net/ip.ts'
 import type { ClientInfo } from '../../proxy/arrival.ts'
@@ -15,8 +14,8 @@ import type { DatagramHandler, DatagramSocket } from '../../transport/datagrams.
 import type { Engine } from '../../transport/engine.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
 import { closeAfterReply } from '../close-after-reply.ts'
-import { formatReply, formatUdpHeader, readUdpHeader, readUdpTarget } from './messages.ts'
 import type { UdpHandler } from './socks5-handshake.ts'
+import { formatReply, formatUdpHeader, readUdpHeader, readUdpTarget } from './socks5-messages.ts'
 
 export interface UdpHandlerSettings {
   readonly pipeline: ConnectionPipeline
@@ -46,7 +45,7 @@ export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
       relay?.close()
       const error = asGatewayError(thrown)
       settings.pipeline.refuse(client, error)
-      closeAfterReply(control, origin.clock, formatReply(socks5Reply(error)))
+      closeAfterReply(control, origin.clock, formatReply(error.rendering.socks))
     }
   }
 }

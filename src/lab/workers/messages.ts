@@ -16,7 +16,7 @@ import type { LiveSession } from '../../proxy/live-sessions.ts'
 import type { Placeholder, PublicSource, SessionDecision } from '../../proxy/stage-values.ts'
 import type { StateVersion } from '../../store/replica.ts'
 import type { EngineName } from '../../transport/engine.ts'
-import type { SharedSignIn } from '../sign-in.ts'
+import type { SharedSignIn } from '../open-sign-in.ts'
 
 /** A configuration as the main thread read it, and the state over it: the same bytes for everybody. */
 export interface SharedConfig {

@@ -20,6 +20,7 @@ export interface BatchSettings {
   readonly remember: number
 }
 
+/** The worker's end: gathers sessions and sends them; keeps the last decisions for whoever asks. */
 export class SessionBatchSender {
   readonly #settings: BatchSettings
   /** oldest first; cut back when there are twice as many as are kept: a Map that loses its oldest with every entry takes 4 µs each */
@@ -114,6 +115,7 @@ class SessionRecordMessage implements RecentSession {
   }
 }
 
+/** The main thread's end: writes records to the session log and remembers the sessions. */
 export class SessionBatchReceiver {
   readonly #sessions: SessionLog
   readonly #memory: RecentSessions
@@ -149,6 +151,7 @@ export class SessionBatchReceiver {
 
 const REVISIONS_KEPT = 64
 
+/** The last 64 versions of the policy, to explain by which a worker decided; `close` ends following the store. */
 export class RecentRevisions {
   readonly #byRevision = new Map<number, LabSnapshot>()
   readonly close: () => void

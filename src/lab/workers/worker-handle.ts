@@ -33,6 +33,7 @@ export interface WorkerContext {
   readonly reclaim: (descriptor: number) => void
 }
 
+/** One worker thread: starts it, sends it versions, asks it for its numbers, and stops it. */
 export class WorkerHandle {
   readonly index: number
   readonly sources: SourceListener

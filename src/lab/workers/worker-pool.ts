@@ -10,14 +10,14 @@ import type { OwnPages } from '../../inbound/own-pages.ts'
 import type { EventLog } from '../../log/event-log.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { PortLeaseCounts } from '../../outbound/port-leases.ts'
-import { SharedUseTable } from '../../outbound/shared-uses.ts'
+import { SharedUseTable } from '../../outbound/shared-use-counts.ts'
 import type { ConnectionCounts, DatagramCounts } from '../../proxy/counters.ts'
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { versionAfter, wholeVersion } from '../../store/replica.ts'
 import type { Store } from '../../store/store.ts'
-import type { DataPlaneTraffic } from '../data-path.ts'
 import type { FollowedConfig } from '../follow-config.ts'
-import type { SharedSignIn } from '../sign-in.ts'
+import type { SharedSignIn } from '../open-sign-in.ts'
+import type { DataPlaneTraffic } from '../thread-data-plane.ts'
 import type {
   MessageFromWorker,
   MessageToWorker,
@@ -57,6 +57,7 @@ export interface PoolOptions
   readonly receiverFor: (revisions: RecentRevisions) => SessionBatchReceiver
 }
 
+/** All workers of a lab, as one data plane's traffic. */
 export class WorkerPool implements DataPlaneTraffic {
   readonly #options: PoolOptions
   readonly #revisions: RecentRevisions
@@ -299,6 +300,7 @@ export class WorkerPool implements DataPlaneTraffic {
 
 type Counted = Readonly<Record<string, number>>
 
+/** The connections of all workers, and the bytes they carried. */
 export function sumOfCounts(all: readonly WorkerNumbers[]): ConnectionCounts {
   const of = (key: 'active' | 'opened' | 'closed' | 'bytesReceived' | 'bytesSent') =>
     sum(all.map(({ counts }) => counts[key]))
@@ -312,12 +314,14 @@ export function sumOfCounts(all: readonly WorkerNumbers[]): ConnectionCounts {
   }
 }
 
+/** The datagrams of all workers, dropped ones by reason. */
 export function sumOfDatagrams(all: readonly WorkerNumbers[]): DatagramCounts {
   const of = (key: 'associations' | 'sent' | 'received') => sum(all.map(({ datagrams }) => datagrams[key]))
   const dropped = sumByName(all.map(({ datagrams }) => datagrams.dropped))
   return { associations: of('associations'), sent: of('sent'), received: of('received'), dropped }
 }
 
+/** How often any worker refused a port, or had 80, 95 or 100 % of its share in use. */
 export function sumOfLeases(all: readonly WorkerNumbers[]): Pick<PortLeaseCounts, 'refused' | 'pressure'> {
   const reached = (percent: 80 | 95 | 100) => sum(all.map(({ leases }) => leases.pressure[percent]))
   const pressure = { 80: reached(80), 95: reached(95), 100: reached(100) }

@@ -13,13 +13,13 @@ import { SharedClients } from '../../inbound/listener.ts'
 import type { Gateway } from '../../inbound/proxy-server.ts'
 import { type EventLog, tellIssue } from '../../log/event-log.ts'
 import { watchEgressHealth } from '../../outbound/egress-health.ts'
-import { SharedUseTable } from '../../outbound/shared-uses.ts'
+import { SharedUseTable } from '../../outbound/shared-use-counts.ts'
 import { Replica } from '../../store/replica.ts'
 import { chooseEngine } from '../../transport/choose-engine.ts'
 import { certificatesFor, openListenerCertificates } from '../certificates.ts'
-import { createDataPath, type DataPath, openListeners } from '../data-path.ts'
 import { settled } from '../follow-config.ts'
-import { joinSignIn } from '../sign-in.ts'
+import { joinSignIn } from '../open-sign-in.ts'
+import { createThreadDataPlane, openListeners, type ThreadDataPlane } from '../thread-data-plane.ts'
 import type { MessageFromWorker, MessageToWorker, SharedConfig, WorkerReport, WorkerStart } from './messages.ts'
 import { createSourceSender, PlaceholderClient } from './remote-addresses.ts'
 import { SessionBatchSender } from './session-batches.ts'
@@ -33,7 +33,7 @@ if (parentPort !== null) await serve(parentPort)
 interface Parts {
   readonly replica: Replica
   readonly context: DecisionContext
-  readonly dataPath: DataPath
+  readonly dataPath: ThreadDataPlane
   readonly batches: SessionBatchSender
   readonly placeholders: PlaceholderClient
   readonly gateway: Gateway
@@ -76,7 +76,7 @@ async function build(tell: (message: MessageFromWorker) => void): Promise<Parts>
   const sources = createSourceSender(start.sources, origins)
   const engine = chooseEngine(start.engine, (message) => events.warn(message))
   if (engine.descriptor !== undefined) tell({ kind: 'engine', descriptor: engine.descriptor })
-  const dataPath = createDataPath(config, {
+  const dataPath = createThreadDataPlane(config, {
     engine,
     store: replica,
     context,

@@ -2,10 +2,11 @@
 // Sound but incomplete: what cannot be expressed as keys is left out. And whether the keys say all that the expression
 // says.
 
+import type { RegexShape } from '../../expression/regex/shape.ts'
 import type { Access, Comparison, Expression, IntMember, IpMember, Node, OrderOperator } from '../../expression/tree.ts'
+import type { Wildcard } from '../../expression/wildcard.ts'
 import type { Ip } from '../../net/ip.ts'
 import { type KeyNumber, KeyTable, type PathKeys, type Requirement } from './key-table.ts'
-import { keysOfRegex, keysOfWildcard, type TextKey } from './pattern-keys.ts'
 import { prefixesOf } from './prefix-table.ts'
 
 /** A requirement with more keys than this is dropped: it is not worth a lookup each. */
@@ -348,4 +349,36 @@ function textKeys(path: PathKeys, keys: readonly TextKey[] | undefined): Require
 
 function capped(keys: Requirement): Requirement[] {
   return keys.length > MOST_KEYS ? [] : [keys]
+}
+
+/** At least one of these holds for every text that matches. Endings are compared without ASCII case. */
+type TextKey = { readonly whole: string } | { readonly ending: string }
+
+/** `*.example.com` ends with `.example.com`. */
+function keysOfWildcard({ parts, strict }: Pick<Wildcard, 'parts' | 'strict'>): readonly TextKey[] | undefined {
+  const [only] = parts
+  if (parts.length === 1 && only !== undefined && strict) return [{ whole: only }]
+  return ending(parts.at(-1) ?? '')
+}
+
+/** `^(.*\.)?corp\.test$` is `corp.test` or ends with `.corp.test`. */
+function keysOfRegex(shape: RegexShape): readonly TextKey[] | undefined {
+  switch (shape.kind) {
+    case 'equals':
+      return shape.texts.map((whole) => ({ whole }))
+    case 'ends':
+      return ending(shape.text)
+    case 'domain':
+      return [{ whole: shape.text }, ...(ending(shape.dotted) ?? [])]
+    case 'automaton':
+      return ending(shape.suffix)
+    default:
+      return undefined
+  }
+}
+
+/** The text from its first `.` or `@` on. */
+function ending(text: string): readonly TextKey[] | undefined {
+  const start = text.search(/[.@]/)
+  return start < 0 ? undefined : [{ ending: text.slice(start) }]
 }

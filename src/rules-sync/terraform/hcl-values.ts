@@ -55,6 +55,7 @@ export function objectFrom(members: Iterable<readonly [string, HclValue]>): HclO
   return object
 }
 
+/** Whether a value is an object of HCL: no list, no text, nothing unknown. */
 export function isObject(value: HclValue): value is HclObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof UnknownValue)
 }

@@ -36,6 +36,7 @@ const MOST_PER_TURN = 64
 /** `payload` is the receiver's to keep. */
 export type OnCaptured = (payload: Buffer, from: Endpoint, to: Endpoint) => void
 
+/** The sockets of one capture, one for each port: what arrives is handed to one callback. */
 export class CapturedDatagrams {
   readonly #loop: EventLoop
   readonly #native: Native

@@ -67,6 +67,7 @@ export class Slots {
   }
 }
 
+/** The calls of one thread, with the slots of memory they work in; results below 0 are negated errno values. */
 export class DatagramCalls {
   readonly #c: Native['c']
   readonly #errno: Int32Array

@@ -24,6 +24,8 @@ const EBADF = -9
 /** A process that is out of descriptors tries again after so long. */
 export const OUT_OF_DESCRIPTORS_PAUSE_MS = 50
 
+/** One thread's epoll: watchers are added by descriptor and told their events; work can be put off to the end of
+ *  the turn. */
 export class EventLoop {
   readonly calls: SystemCalls
   /** counts turns: what is shared per turn starts again with each */

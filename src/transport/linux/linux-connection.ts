@@ -4,8 +4,10 @@ import type { Socket } from 'node:net'
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { ByteStream, StreamEnd, TcpInfo } from '../byte-stream.ts'
 import type { EventLoop } from './event-loop.ts'
-import { setKeepAlive } from './keep-alive.ts'
 import type { StreamOverSocket } from './socket-on.ts'
+import { OPTIONS, type SystemCalls } from './system-calls.ts'
+
+const KEEP_ALIVE_PROBES = 10
 
 export interface LinuxStreamOptions {
   /** TCP_NODELAY is set already */
@@ -17,6 +19,7 @@ export interface LinuxStreamOptions {
   readonly overSocket: StreamOverSocket
 }
 
+/** What a stream and its replacement over a socket of Node's have in common: endpoints, options, and how it ended. */
 export abstract class LinuxConnection {
   protected readonly loop: EventLoop
   /** -1 once it is closed, or belongs to a socket */
@@ -84,4 +87,13 @@ export abstract class LinuxConnection {
   tcpInfo(): TcpInfo | undefined {
     return this.fd < 0 ? undefined : this.loop.calls.tcpInfo(this.fd)
   }
+}
+
+/** TCP keep-alive as Node sets it for its own sockets: after so many seconds of silence the peer is asked every second,
+ *  ten times, whether it is there. */
+function setKeepAlive(calls: SystemCalls, fd: number, seconds: number): void {
+  calls.setOption(fd, OPTIONS.keepAlive, 1)
+  calls.setOption(fd, OPTIONS.keepIdle, seconds)
+  calls.setOption(fd, OPTIONS.keepInterval, 1)
+  calls.setOption(fd, OPTIONS.keepCount, KEEP_ALIVE_PROBES)
 }

@@ -15,7 +15,7 @@ const FAILURES_PER_TURN = 64
 const EMSGSIZE = -90
 
 /** What the sockets of one thread share: the calls, and the one socket whose datagrams are in the slots. */
-export class DatagramDesk {
+export class DatagramSockets {
   readonly loop: EventLoop
   readonly calls: DatagramCalls
   #sender: LinuxDatagrams | undefined
@@ -56,31 +56,32 @@ export class DatagramDesk {
   }
 }
 
+/** One bound UDP socket; made by {@link DatagramSockets}. */
 export class LinuxDatagrams implements DatagramSocket, Watcher {
   readonly address: Endpoint
-  readonly #desk: DatagramDesk
+  readonly #shared: DatagramSockets
   #fd: number
   #handler: DatagramHandler | undefined
   /** where the datagrams in the slots go */
   readonly #waiting: Endpoint[] = []
 
-  constructor(desk: DatagramDesk, fd: number, address: Endpoint) {
-    this.#desk = desk
+  constructor(shared: DatagramSockets, fd: number, address: Endpoint) {
+    this.#shared = shared
     this.#fd = fd
     this.address = address
   }
 
   setHandler(handler: DatagramHandler | undefined): void {
     if (this.#fd >= 0 && (handler === undefined) !== (this.#handler === undefined)) {
-      this.#desk.loop.modify(this.#fd, handler === undefined ? 0 : EPOLLIN)
+      this.#shared.loop.modify(this.#fd, handler === undefined ? 0 : EPOLLIN)
     }
     this.#handler = handler
   }
 
   send(to: Endpoint, payload: Uint8Array, header?: Uint8Array): void {
     if (this.#fd < 0) return
-    this.#desk.turnTo(this)
-    if (!this.#desk.calls.prepare(this.#waiting.length, to, payload, header)) {
+    this.#shared.turnTo(this)
+    if (!this.#shared.calls.prepare(this.#waiting.length, to, payload, header)) {
       queueMicrotask(() => this.#fail(EMSGSIZE, 'sendmmsg', to))
       return
     }
@@ -91,7 +92,7 @@ export class LinuxDatagrams implements DatagramSocket, Watcher {
   /** Sends what is in the slots. */
   flush(): void {
     const waiting = this.#waiting.splice(0)
-    const { calls } = this.#desk
+    const { calls } = this.#shared
     let retried = -1
     for (let at = 0; at < waiting.length && this.#fd >= 0; ) {
       const n = calls.send(this.#fd, at, waiting.length)
@@ -115,8 +116,8 @@ export class LinuxDatagrams implements DatagramSocket, Watcher {
     const fd = this.#fd
     this.#fd = -1
     this.#handler = undefined
-    this.#desk.loop.forget(fd)
-    this.#desk.loop.calls.close(fd)
+    this.#shared.loop.forget(fd)
+    this.#shared.loop.calls.close(fd)
   }
 
   destroy(): void {
@@ -125,7 +126,7 @@ export class LinuxDatagrams implements DatagramSocket, Watcher {
 
   onEvents(mask: number): void {
     if (mask & EPOLLERR) this.#takeFailures()
-    const { calls } = this.#desk
+    const { calls } = this.#shared
     for (let batch = 0; batch < BATCHES_PER_TURN && this.#handler !== undefined; batch++) {
       const n = calls.receive(this.#fd)
       if (n === EAGAIN) return
@@ -141,7 +142,7 @@ export class LinuxDatagrams implements DatagramSocket, Watcher {
 
   #takeFailures(): void {
     for (let taken = 0; taken < FAILURES_PER_TURN && this.#fd >= 0; taken++) {
-      const failure = this.#desk.calls.nextFailure(this.#fd)
+      const failure = this.#shared.calls.nextFailure(this.#fd)
       if (failure === undefined) return
       this.#fail(failure.status, 'recvmsg', failure.to)
     }

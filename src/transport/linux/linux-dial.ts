@@ -8,6 +8,7 @@ import { LinuxStream } from './linux-stream.ts'
 import type { StreamOverSocket } from './socket-on.ts'
 import { EINPROGRESS, EPOLLOUT, OPTIONS } from './system-calls.ts'
 
+/** One connection being made; reports to its listener once, with the stream or the system's error. */
 export class LinuxDial implements PendingDial, Watcher {
   readonly #loop: EventLoop
   readonly #listener: DialListener

@@ -14,7 +14,7 @@ import type {
 } from '../engine.ts'
 import { CapturedDatagrams, type OnCaptured } from './captured-datagrams.ts'
 import { EventLoop } from './event-loop.ts'
-import { DatagramDesk } from './linux-datagrams.ts'
+import { DatagramSockets } from './linux-datagrams.ts'
 import { LinuxDial } from './linux-dial.ts'
 import { listen } from './linux-listener.ts'
 import { LinuxStream } from './linux-stream.ts'
@@ -30,13 +30,14 @@ const OLDEST_NODE = [26, 1] as const
 const RELAY_PAUSE_MS = 5_000
 const ARCHITECTURES = ['x64', 'arm64']
 
+/** The engine of one thread: listens, dials, relays, and opens UDP sockets. */
 export class LinuxEngine implements Engine {
   readonly name = 'linux'
   readonly sharesPorts = true
   readonly takesBindings = true
   readonly #loop: EventLoop
   readonly #overSocket: StreamOverSocket
-  #datagrams: DatagramDesk | undefined
+  #datagrams: DatagramSockets | undefined
   #relay: RelayThread | undefined
   /** when it was started */
   #relayBegan = 0
@@ -69,7 +70,7 @@ export class LinuxEngine implements Engine {
   }
 
   async bindDatagrams(at: Endpoint, binding?: SocketBinding): Promise<DatagramSocket> {
-    this.#datagrams ??= new DatagramDesk(this.#loop)
+    this.#datagrams ??= new DatagramSockets(this.#loop)
     const socket = this.#datagrams.bind(at, binding)
     if (socket instanceof Error) throw socket
     return socket

@@ -1,5 +1,4 @@
-// A byte stream on a TCP descriptor of ours. Edge-triggered: what epoll has told is remembered here, so that not reading costs no
-// system call. Reads go into one buffer that all streams share; a stream owns memory only while bytes are unsent or put back.
+// Edge-triggered byte streams: what epoll has told is remembered, so that not reading costs no system call.
 
 import type { Socket } from 'node:net'
 import type { ByteStream, StreamEnd, StreamHandler } from '../byte-stream.ts'
@@ -27,6 +26,7 @@ const SHARE_BYTES = READ_BYTES
 /** A first write of less goes out at once whatever Nagle's algorithm has to say (RFC 9293 section 3.7.4). */
 const ONE_SEGMENT = 512
 
+/** A connected TCP descriptor. All read into one shared buffer; it owns memory only for bytes unsent or put back. */
 export class LinuxStream extends LinuxConnection implements ByteStream, Watcher {
   readonly #overSocket: StreamOverSocket
   #handler: StreamHandler | undefined

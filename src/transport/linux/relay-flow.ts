@@ -32,6 +32,7 @@ class Way {
   }
 }
 
+/** One tunnel: moves bytes both ways with splice(2) until both sides have ended or one broke. */
 export class RelayFlow {
   readonly slot: number
   readonly one: number

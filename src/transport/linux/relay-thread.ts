@@ -25,6 +25,7 @@ interface Flow {
   readonly onReturn: (endedFirst: LinuxStream | undefined) => void
 }
 
+/** The main thread's handle of the relay thread; at most as many tunnels as it has slots, the rest stay here. */
 export class RelayThread {
   readonly #loop: EventLoop
   readonly #memory = new SharedArrayBuffer(MAX_FLOWS * 4 * Float64Array.BYTES_PER_ELEMENT)

@@ -14,6 +14,7 @@ export interface Pipe {
   readonly writeEnd: number
 }
 
+/** splice(2) and pipe2(2) for one thread; results below 0 are negated errno values. */
 export class SpliceCalls {
   readonly #c: Native['c']
   readonly #errno: Int32Array

@@ -1,5 +1,6 @@
 // Bytes that were written and the kernel has not taken yet, in order.
 
+/** The unsent bytes of one stream. */
 export class UnsentQueue {
   readonly #chunks: Buffer[] = []
   #length = 0

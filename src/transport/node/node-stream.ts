@@ -7,7 +7,6 @@ import { TLSSocket } from 'node:tls'
 import type { Endpoint } from '../../net/endpoint.ts'
 import { parseIp, unmapIp } from '../../net/ip.ts'
 import type { ByteStream, StreamEnd, StreamHandler, TcpInfo } from '../byte-stream.ts'
-import { currentTurn } from './turn.ts'
 
 export interface NodeStreamOptions {
   /** how to show the peer a reset, where Node's own way is none (an HTTP/2 stream: RST_STREAM); the stream is destroyed after it */
@@ -33,6 +32,7 @@ function release({ buffer, byteLength }: Buffer): void {
   if (buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
+/** One duplex stream of Node's as a {@link ByteStream}. */
 export class NodeStream implements ByteStream {
   readonly #stream: Duplex
   readonly #resetBy: (() => unknown) | undefined
@@ -378,4 +378,21 @@ function surviveFailedWrites(socket: Socket, survives: (cause: Error) => boolean
   socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, surviving(done))
   const writev = socket._writev
   if (writev !== undefined) socket._writev = (chunks, done) => writev.call(socket, chunks, surviving(done))
+}
+
+let turn = 0
+let isCounting = false
+
+/** A number that is another one in each turn of the event loop. Costs one immediate per turn in which somebody asks. */
+function currentTurn(): number {
+  if (!isCounting) {
+    isCounting = true
+    setImmediate(nextTurn)
+  }
+  return turn
+}
+
+function nextTurn(): void {
+  turn++
+  isCounting = false
 }

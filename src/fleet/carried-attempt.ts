@@ -24,6 +24,7 @@ export interface CarriedFacts {
   readonly endpoint?: string
 }
 
+/** What the member that dials has to know of a decision made here; endpoints as text, ids as they are. */
 export function factsOf({ decision, flow }: DialAttempt): CarriedFacts {
   return {
     outcome: decision.outcome,

@@ -1,4 +1,4 @@
-// Builds the data path of one thread: dialler, pipeline, listeners; and its traffic as the API sees it, whether it runs in
+// Builds the data plane of one thread: dialler, pipeline, listeners; and its traffic as the API sees it, whether it runs in
 // this thread or in workers.
 
 import type { LabConfig } from '../config/lab-config.ts'
@@ -32,7 +32,7 @@ import type { Engine } from '../transport/engine.ts'
 import { type Clock, TimerWheel } from '../transport/timer-wheel.ts'
 import type { ListenerCertificates } from './certificates.ts'
 
-export interface DataPathParts {
+export interface ThreadDataPlaneParts {
   /** how connections enter and leave */
   readonly engine: Engine
   readonly store: Pick<Store, 'current' | 'now'>
@@ -43,17 +43,17 @@ export interface DataPathParts {
   readonly sources: Readonly<Record<'tcp' | 'udp', Sources>>
   /** gets the outcome of attempts from egress addresses, and says which addresses count as lost */
   readonly egress: Pick<TcpDialerSettings, 'onAttempt' | 'isLost' | 'memberOf'>
-  /** what [E7] is counted in; absent: this data path is the only one */
+  /** what [E7] is counted in; absent: this thread is the only one */
   readonly shared?: PortShare
 }
 
-/** This data path's share of source ports, and the counts it has in common with the others (EG-04). */
+/** This thread's share of source ports, and the counts it has in common with the others (EG-04). */
 export interface PortShare {
   readonly uses: UseCounts
   readonly slice: { readonly index: number; readonly of: number }
 }
 
-export interface DataPath {
+export interface ThreadDataPlane {
   readonly engine: Engine
   readonly pipeline: ConnectionPipeline
   readonly leases: PortLeases
@@ -67,8 +67,8 @@ export interface DataPath {
 /** Fine enough for data centers 1,000 km apart. */
 const FINE_TICK_MS = 2
 
-/** The data path without its listeners. */
-export function createDataPath(config: LabConfig, parts: DataPathParts): DataPath {
+/** The data plane of this thread without its listeners. */
+export function createThreadDataPlane(config: LabConfig, parts: ThreadDataPlaneParts): ThreadDataPlane {
   const { engine, store, context, events, sources, shared, egress } = parts
   const { timeouts, udp, distance } = config
   const { exitOf, bindingOf } = context
@@ -136,8 +136,12 @@ export type ListenerGroup = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 's
 /** Opens every listener or none. Throws an InputError for a port that was taken since the preflight. */
 export async function openListeners(
   config: LabConfig,
-  { engine, pipeline, udp }: DataPath,
-  { store, tlsFor, ...together }: Pick<DataPathParts, 'store'> & Pick<ListenerCertificates, 'tlsFor'> & ListenerGroup,
+  { engine, pipeline, udp }: ThreadDataPlane,
+  {
+    store,
+    tlsFor,
+    ...together
+  }: Pick<ThreadDataPlaneParts, 'store'> & Pick<ListenerCertificates, 'tlsFor'> & ListenerGroup,
 ): Promise<Gateway> {
   const { timeouts, limits, listeners, file } = config
   try {

@@ -2,15 +2,15 @@
 // Off until asked for; kept in memory, timed by the lab's clock.
 
 import { counted } from '../../errors/counted.ts'
-import { ApiError } from '../api-error.ts'
+import { ApiError, WORDED_CODES } from '../api-error.ts'
 import { ok } from '../response.ts'
 import type { RateLimiter, Route, RouteCall } from '../router.ts'
 import { RATE_LIMIT } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/rate-limit'
-/** Cloudflare's number for too many requests. */
-export const TOO_MANY_REQUESTS = 971
 
+/** The limit of one lab, off at first. `take` counts a request at `now` (the lab's clock, epoch ms) and throws
+ *  ApiError 429 with `retry-after` (s) where it is one too many (AP-11). */
 export function createRateLimiter(): RateLimiter {
   let windowStart = 0
   let taken = 0
@@ -24,7 +24,7 @@ export function createRateLimiter(): RateLimiter {
       if (taken <= requests) return
       const wait = Math.ceil((windowStart + seconds * 1000 - now) / 1000)
       const message = `Please wait and consider throttling your request speed: ${counted(requests, 'request')} per ${seconds} s ${requests === 1 ? 'is' : 'are'} allowed`
-      throw new ApiError(429, [{ code: TOO_MANY_REQUESTS, message }], {
+      throw new ApiError(429, [{ code: WORDED_CODES.tooManyRequests, message }], {
         'retry-after': String(wait),
         'x-should-retry': 'true',
       })

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, test } from 'vitest'
-import { SharedUseTable } from '../../src/outbound/shared-uses.ts'
+import { SharedUseTable } from '../../src/outbound/shared-use-counts.ts'
 
 describe('counts in shared memory', () => {
   test('[E7]: the limit holds over all threads together', () => {
@@ -40,7 +40,7 @@ describe('counts in shared memory', () => {
 
   test('[E7]: threads that take and give back at once never exceed the limit, and end with nothing in use', async () => {
     const table = new SharedUseTable(3)
-    const module = new URL('../../src/outbound/shared-uses.ts', import.meta.url).href
+    const module = new URL('../../src/outbound/shared-use-counts.ts', import.meta.url).href
     const code = `
       import { workerData } from 'node:worker_threads'
       const { SharedUseTable } = await import(${JSON.stringify(module)})

@@ -170,13 +170,3 @@ function visible(text: string): string {
   const cut = text.length > MAX_DETAILS ? `${text.slice(0, MAX_DETAILS - 3)}...` : text
   return cut.replace(/[^\x20-\x7e]/g, '?').replace(/[<>]/g, '?')
 }
-
-/** The reply code of SOCKS5 (RFC 1928 section 6). */
-export function socks5Reply(error: GatewayError): number {
-  return error.rendering.socks
-}
-
-/** The reply code of SOCKS4: 93 when it is about who the client is, 91 for everything else. */
-export function socks4Reply(error: GatewayError): number {
-  return error.code.startsWith('identity.') ? 0x5d : 0x5b
-}

@@ -1,16 +1,13 @@
 // Email and password in, the user out. Each distinct pair costs one scrypt hash: successful ones are cached under a
-// keyed hash. Failures look the same whether the user exists or not (AU-01), and take increasingly long (AU-02). Users are
-// looked up in a directory made of the configuration; a reload makes a new one.
+// keyed hash. Failures look the same whether the user exists or not (AU-01), and take increasingly long (AU-02). One
+// verifier per directory of users: a reload makes a new one.
 
 import { createHmac, hash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { lru } from 'tiny-lru'
-import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser, LabConfig } from '../config/lab-config.ts'
+import type { ConfiguredUser } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { containsIp } from '../net/cidr.ts'
-import type { Ip } from '../net/ip.ts'
-import { canonicalEmail } from '../policy/canonical-email.ts'
-import type { UserGroup } from '../policy/flow.ts'
+import type { Directory } from './directory.ts'
 import { decoyHash, hashPassword, type PasswordHash, parsePasswordHash, verifyPassword } from './password.ts'
 
 export interface Login {
@@ -185,41 +182,4 @@ export function createBackOff(now: () => number): BackOff {
 
 function wait(failures: number, { free, firstMs, mostMs }: typeof PER_NAME): number {
   return failures < free ? 0 : Math.min(mostMs, firstMs * 2 ** Math.min(failures - free, 20))
-}
-
-/** The sections of the configuration that identify clients. */
-export type People = Pick<LabConfig, 'users' | 'groups' | 'identityProviders' | 'devices' | 'sources'>
-
-export interface Directory {
-  readonly users: readonly ConfiguredUser[]
-  /** by canonical email */
-  userOf(email: string): ConfiguredUser | undefined
-  /** by name or id, ignoring letter case */
-  deviceOf(nameOrId: string): ConfiguredDevice | undefined
-  readonly devices: readonly ConfiguredDevice[]
-  /** a group that is declared or that some user has, by name, ignoring letter case */
-  groupOf(name: string): UserGroup | undefined
-  /** the narrowest source network that contains an address */
-  sourceOf(peer: Ip): ConfiguredSource | undefined
-}
-
-/** Prepares the users, devices and sources of a configuration. */
-export function createDirectory({ users, groups, devices, sources }: People): Directory {
-  const byEmail = new Map(users.map((user) => [user.identity.email, user]))
-  const allGroups = [...users.flatMap(({ identity }) => identity.groups), ...groups]
-  const byGroup = new Map(allGroups.map((group) => [group.name.toLowerCase(), group]))
-  const byName = new Map(
-    devices.flatMap((entry) => [
-      [entry.device.name.toLowerCase(), entry] as const,
-      [entry.device.id.toLowerCase(), entry] as const,
-    ]),
-  )
-  return {
-    users,
-    userOf: (email) => byEmail.get(canonicalEmail(email)),
-    deviceOf: (nameOrId) => byName.get(nameOrId.toLowerCase()),
-    devices,
-    groupOf: (name) => byGroup.get(name.toLowerCase()),
-    sourceOf: (peer) => sources.find(({ network }) => containsIp(network, peer)),
-  }
 }
