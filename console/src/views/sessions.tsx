@@ -37,8 +37,7 @@ export function SessionsView(): JSX.Element {
   const choices = useChoices()
   const isFiltered = addressOf(filter) !== '/sessions'
   const narrow = useNarrow()
-  const [searching, setSearching] = useState(false)
-  useEffect(() => (searching ? prepareSearch(rows.all) : undefined), [searching, rows.all])
+  usePreparedSearch()
 
   const set = (change: Partial<typeof filter>) => navigate(addressOf({ ...filter, ...change }), { replace: true })
   const open = (id: string | undefined) => {
@@ -64,8 +63,6 @@ export function SessionsView(): JSX.Element {
             type="search"
             placeholder="Search sessions"
             value={filter.text}
-            onFocus={() => setSearching(true)}
-            onBlur={() => setSearching(false)}
             onInput={({ currentTarget }) => set({ text: currentTarget.value })}
           />
         </label>
@@ -100,6 +97,23 @@ export function SessionsView(): JSX.Element {
       {opened !== undefined && <SessionDrawer id={opened} onClose={() => open(undefined)} />}
     </section>
   )
+}
+
+const PREPARE_MS = 1000
+
+/** Sessions that have come since are ready to be searched before a key asks for it. */
+function usePreparedSearch(): void {
+  useEffect(() => {
+    let stop = prepareSearch(allRows())
+    const timer = setInterval(() => {
+      stop()
+      stop = prepareSearch(allRows())
+    }, PREPARE_MS)
+    return () => {
+      clearInterval(timer)
+      stop()
+    }
+  }, [])
 }
 
 /** What there is to choose from, sorted. */
