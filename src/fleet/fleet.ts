@@ -230,7 +230,12 @@ export class Fleet {
   }
 
   #cutOff(why: string): void {
-    if (this.#standing.kind !== 'following' || this.#isClosed) return
+    if (this.#standing.kind === 'stopped' || this.#isClosed) return
+    if (this.#standing.kind === 'cut_off') {
+      // the connection may be back, and the reason another one
+      this.#standing = { ...this.#standing, why }
+      return
+    }
     this.#standing = { kind: 'cut_off', why, since: Date.now() }
     this.#events.warn(`cut off from fleet \`${this.settings.name}\`: ${why}; revision ${this.revision} stays in force`)
     this.#changed()
